@@ -1,0 +1,4 @@
+//! Exports OpenTelemetry spans to LangSmith as runs.
+
+#[cfg(feature = "testing")]
+pub mod testing;

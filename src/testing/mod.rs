@@ -1,0 +1,1 @@
+//! A strict LangSmith receiver on loopback, for tests and examples.
