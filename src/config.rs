@@ -1,0 +1,344 @@
+//! What can be configured, and the checks on it.
+
+use crate::env;
+use crate::error::ConfigError;
+use crate::lineage::RunIds;
+use crate::secret::Secret;
+use std::time::Duration;
+
+/// Where LangSmith stands. A key works in its own region only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Region {
+    /// `api.smith.langchain.com`
+    #[default]
+    Us,
+    /// `eu.api.smith.langchain.com`
+    Eu,
+    /// `apac.api.smith.langchain.com`
+    Apac,
+    /// `aws.api.smith.langchain.com`
+    AwsUs,
+}
+
+impl Region {
+    /// The API's base URL.
+    pub fn endpoint(self) -> &'static str {
+        match self {
+            Self::Us => "https://api.smith.langchain.com",
+            Self::Eu => "https://eu.api.smith.langchain.com",
+            Self::Apac => "https://apac.api.smith.langchain.com",
+            Self::AwsUs => "https://aws.api.smith.langchain.com",
+        }
+    }
+}
+
+/// Settings for an exporter, a processor or a client.
+///
+/// [`Config::from_env`] reads the environment; setters beat it. What is wrong is told when the
+/// exporter, processor or client is built.
+///
+/// ```
+/// use opentelemetry_langsmith::Config;
+/// use std::time::Duration;
+///
+/// let config = Config::default()
+///     .with_api_key("lsv2_…")
+///     .with_project("support-agent")
+///     .with_flush_interval(Duration::from_millis(200));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Config {
+    pub(crate) tracing: bool,
+    pub(crate) api_key: Option<Secret>,
+    pub(crate) endpoint: String,
+    pub(crate) workspace_id: Option<String>,
+    pub(crate) project: String,
+    pub(crate) run_ids: RunIds,
+    pub(crate) batch_runs: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) flush_interval: Duration,
+    pub(crate) queue_bytes: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) compression_level: Option<i32>,
+    pub(crate) retry: Retry,
+    pub(crate) held: HeldLimits,
+    pub(crate) open_spans: usize,
+}
+
+/// How long and how often a request is tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retry {
+    /// Over all tries of a batch, waits included.
+    pub(crate) deadline: Duration,
+    /// For one answer.
+    pub(crate) timeout: Duration,
+    /// The first wait is a random part of this; each later one of twice as much.
+    pub(crate) first_wait: Duration,
+    /// No wait is longer, whatever `Retry-After` says.
+    pub(crate) longest_wait: Duration,
+    /// After a 429 that does not say how long to wait.
+    pub(crate) rate_limit_wait: Duration,
+}
+
+/// How much may wait for a parent behind the exporter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldLimits {
+    pub(crate) bytes: usize,
+    pub(crate) time: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tracing: true,
+            api_key: None,
+            endpoint: Region::Us.endpoint().into(),
+            workspace_id: None,
+            project: "default".into(),
+            run_ids: RunIds::V7,
+            batch_runs: 100,
+            batch_bytes: 20 << 20,
+            flush_interval: Duration::from_millis(500),
+            queue_bytes: 256 << 20,
+            concurrency: 32,
+            compression_level: Some(1),
+            retry: Retry {
+                deadline: Duration::from_secs(120),
+                timeout: Duration::from_secs(30),
+                first_wait: Duration::from_millis(500),
+                longest_wait: Duration::from_secs(30),
+                rate_limit_wait: Duration::from_secs(10),
+            },
+            held: HeldLimits { bytes: 64 << 20, time: Duration::from_secs(600) },
+            open_spans: 250_000,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `LANGSMITH_API_KEY`, `LANGSMITH_ENDPOINT`, `LANGSMITH_PROJECT`,
+    /// `LANGSMITH_WORKSPACE_ID`, `LANGSMITH_TRACING`, `LANGSMITH_MAX_INGEST_MEMORY_BYTES`,
+    /// `LANGSMITH_BATCH_INGEST_SIZE_LIMIT`, `LANGSMITH_RUN_COMPRESSION_LEVEL` and
+    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`; each also by its older name `LANGCHAIN_…`.
+    ///
+    /// # Errors
+    /// [`ConfigError::InvalidVariable`] when a variable holds something else than it takes. That a
+    /// key is missing is told later, because [`with_api_key`](Self::with_api_key) may still come.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        if let Some(tracing) = env::flag("TRACING", "LANGSMITH_TRACING", "with_tracing")? {
+            config.tracing = tracing;
+        }
+        config.api_key = env::text("API_KEY").map(Secret::new);
+        if let Some(endpoint) = env::text("ENDPOINT") {
+            config.endpoint = endpoint;
+        }
+        if let Some(project) = env::text("PROJECT").or_else(|| env::text("SESSION")) {
+            config.project = project;
+        }
+        config.workspace_id = env::text("WORKSPACE_ID");
+        if let Some(bytes) = env::number(
+            "MAX_INGEST_MEMORY_BYTES",
+            "LANGSMITH_MAX_INGEST_MEMORY_BYTES",
+            "a number of bytes",
+            "with_queue_bytes",
+        )? {
+            config.queue_bytes = bytes;
+        }
+        if let Some(runs) = env::number(
+            "BATCH_INGEST_SIZE_LIMIT",
+            "LANGSMITH_BATCH_INGEST_SIZE_LIMIT",
+            "a number of runs",
+            "with_batch_runs",
+        )? {
+            config.batch_runs = runs;
+        }
+        if let Some(level) = env::number(
+            "RUN_COMPRESSION_LEVEL",
+            "LANGSMITH_RUN_COMPRESSION_LEVEL",
+            "a zstd level from -7 to 22",
+            "with_compression_level",
+        )? {
+            config.compression_level = Some(level);
+        }
+        if env::flag("DISABLE_RUN_COMPRESSION", "LANGSMITH_DISABLE_RUN_COMPRESSION", "without_compression")?
+            == Some(true)
+        {
+            config.compression_level = None;
+        }
+        Ok(config)
+    }
+
+    /// Switches everything off when `false`: nothing is queued, converted or sent, no key is
+    /// needed and nothing is logged. `LANGSMITH_TRACING`; on by default.
+    pub fn with_tracing(mut self, on: bool) -> Self {
+        self.tracing = on;
+        self
+    }
+
+    /// The key. `LANGSMITH_API_KEY`. It is shown in no log, error or `Debug`.
+    pub fn with_api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(Secret::new(key));
+        self
+    }
+
+    /// The API's base URL. `LANGSMITH_ENDPOINT`; by default the US region. Self-hosted ones often
+    /// end in `/api/v1`.
+    pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// The endpoint of a region.
+    pub fn with_region(self, region: Region) -> Self {
+        self.with_endpoint(region.endpoint())
+    }
+
+    /// The workspace, needed with organisation-scoped keys. `LANGSMITH_WORKSPACE_ID`.
+    pub fn with_workspace_id(mut self, workspace_id: impl Into<String>) -> Self {
+        self.workspace_id = Some(workspace_id.into());
+        self
+    }
+
+    /// The project that traces go to. `LANGSMITH_PROJECT`; `default` by default.
+    pub fn with_project(mut self, project: impl Into<String>) -> Self {
+        self.project = project.into();
+        self
+    }
+
+    /// How span ids become run ids; UUIDv7 by default.
+    pub fn with_run_ids(mut self, run_ids: RunIds) -> Self {
+        self.run_ids = run_ids;
+        self
+    }
+
+    /// The most runs in one request, 1 to 10,000; 100 by default. The server may ask for fewer.
+    pub fn with_batch_runs(mut self, runs: usize) -> Self {
+        self.batch_runs = runs;
+        self
+    }
+
+    /// The most bytes in one request before compression; 20 MiB by default. The server may ask
+    /// for fewer.
+    pub fn with_batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// How long a run may wait for its batch to fill up; 500 ms by default.
+    pub fn with_flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval;
+        self
+    }
+
+    /// The most bytes of memory that waiting spans may take; 256 MiB by default. What comes when
+    /// the queue is full is dropped and counted.
+    pub fn with_queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// The most requests on their way at once, 1 to 1,000; 32 by default. Few are used unless
+    /// answers are slow.
+    pub fn with_concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests;
+        self
+    }
+
+    /// The zstd level, -7 (fastest) to 22 (smallest); 1 by default.
+    pub fn with_compression_level(mut self, level: i32) -> Self {
+        self.compression_level = Some(level);
+        self
+    }
+
+    /// Sends bodies as they are.
+    pub fn without_compression(mut self) -> Self {
+        self.compression_level = None;
+        self
+    }
+
+    /// How long a batch is tried again before it is given up, waits included; 120 s by default.
+    pub fn with_retry_deadline(mut self, deadline: Duration) -> Self {
+        self.retry.deadline = deadline;
+        self
+    }
+
+    /// How long one request may take to be answered; 30 s by default.
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.retry.timeout = timeout;
+        self
+    }
+
+    /// The first wait before another try is a random part of `first`; each later one of twice as
+    /// much, up to `longest`, which caps `Retry-After` too. 500 ms and 30 s by default.
+    pub fn with_retry_waits(mut self, first: Duration, longest: Duration) -> Self {
+        self.retry.first_wait = first;
+        self.retry.longest_wait = longest;
+        self.retry.rate_limit_wait = self.retry.rate_limit_wait.min(longest);
+        self
+    }
+
+    /// How long an ended span may wait for its parent behind [`LangSmithExporter`]; 10 minutes by
+    /// default. After that it becomes a trace of its own.
+    ///
+    /// [`LangSmithExporter`]: crate::LangSmithExporter
+    pub fn with_held_time(mut self, time: Duration) -> Self {
+        self.held.time = time;
+        self
+    }
+
+    /// How many bytes of ended spans may wait for parents behind [`LangSmithExporter`]; 64 MiB by
+    /// default. Beyond that the oldest become traces of their own.
+    ///
+    /// [`LangSmithExporter`]: crate::LangSmithExporter
+    pub fn with_held_bytes(mut self, bytes: usize) -> Self {
+        self.held.bytes = bytes;
+        self
+    }
+
+    /// How many spans [`LangSmithSpanProcessor`] remembers, open ones and parents that ended
+    /// lately; 250,000 by default. A span that starts beyond that becomes a trace of its own
+    /// unless its parent is known.
+    ///
+    /// [`LangSmithSpanProcessor`]: crate::LangSmithSpanProcessor
+    pub fn with_open_spans(mut self, spans: usize) -> Self {
+        self.open_spans = spans;
+        self
+    }
+
+    /// Checks what does not need the HTTP client to be checked.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let range = |setter, value: String, expected, holds: bool| {
+            if holds {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { setter, value, expected })
+            }
+        };
+        range(
+            "with_batch_runs",
+            self.batch_runs.to_string(),
+            "1 to 10,000 (LANGSMITH_BATCH_INGEST_SIZE_LIMIT)",
+            (1..=10_000).contains(&self.batch_runs),
+        )?;
+        range("with_batch_bytes", self.batch_bytes.to_string(), "1,024 bytes or more", self.batch_bytes >= 1024)?;
+        range(
+            "with_queue_bytes",
+            self.queue_bytes.to_string(),
+            "65,536 bytes or more (LANGSMITH_MAX_INGEST_MEMORY_BYTES)",
+            self.queue_bytes >= 65_536,
+        )?;
+        range("with_concurrency", self.concurrency.to_string(), "1 to 1,000", (1..=1000).contains(&self.concurrency))?;
+        if let Some(level) = self.compression_level {
+            range(
+                "with_compression_level",
+                level.to_string(),
+                "-7 to 22 (LANGSMITH_RUN_COMPRESSION_LEVEL)",
+                (-7..=22).contains(&level),
+            )?;
+        }
+        Ok(())
+    }
+}

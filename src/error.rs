@@ -1,0 +1,123 @@
+//! What building, submitting, flushing and shutting down can answer.
+
+use crate::run::RunId;
+use crate::sender::Stats;
+use std::time::Duration;
+
+/// Why no exporter, processor or client could be built. Each text names the variable and the
+/// setter that mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no key.
+    #[error("LANGSMITH_API_KEY is not set; set it or call Config::with_api_key (or set LANGSMITH_TRACING=false to switch tracing off)")]
+    MissingApiKey,
+    /// The key has characters that no HTTP header can carry. The key itself is not shown.
+    #[error("LANGSMITH_API_KEY has characters that do not belong in a key; check it for line breaks and quotes, or call Config::with_api_key")]
+    InvalidApiKey,
+    /// The endpoint is no http or https URL.
+    #[error("LANGSMITH_ENDPOINT is {value:?}, which is no URL: {reason}; use one like https://api.smith.langchain.com or call Config::with_endpoint")]
+    InvalidEndpoint {
+        /// What was given, without any user name and password in it.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The workspace id cannot be a header's value.
+    #[error("LANGSMITH_WORKSPACE_ID is {0:?}, which cannot be a workspace id; set it to the id that LangSmith's settings page shows or call Config::with_workspace_id")]
+    InvalidWorkspaceId(String),
+    /// A variable holds something else than what it takes.
+    #[error("{variable} is {value:?}, but has to be {expected}; correct it, unset it or call Config::{setter}")]
+    InvalidVariable {
+        /// The variable's name.
+        variable: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+        /// The setter that does the same.
+        setter: &'static str,
+    },
+    /// A setter was given a value out of its range.
+    #[error("{setter} was given {value}, but has to be {expected}")]
+    OutOfRange {
+        /// The setter's name.
+        setter: &'static str,
+        /// What it was given.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be made: {0}")]
+    Http(String),
+    /// The operating system gave no thread.
+    #[error("the sender's thread could not be started: {0}")]
+    Thread(String),
+}
+
+/// Why a [`RunBuilder`](crate::RunBuilder) gave no run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The name is empty, has a NUL in it or is longer than 128 characters.
+    #[error("the name {0:?}… cannot be taken: a run's name has 1 to 128 characters and no NUL")]
+    Name(String),
+    /// A value could not become JSON.
+    #[error("{field} cannot be written as JSON: {reason}")]
+    Json {
+        /// The field of the run.
+        field: &'static str,
+        /// What its `Serialize` said.
+        reason: String,
+    },
+    /// The id is that of an ancestor too.
+    #[error("the run's id {0} is also the id of an ancestor; a run cannot stand under itself")]
+    OwnAncestor(RunId),
+}
+
+/// Why [`Client::submit`](crate::Client::submit) did not take a run. It was counted as dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The queue holds as many bytes as it may.
+    #[error("the queue is full; raise Config::with_queue_bytes or send less")]
+    QueueFull,
+    /// The client was shut down.
+    #[error("the client was shut down")]
+    ShutDown,
+}
+
+/// Why [`Client::flush`](crate::Client::flush) or [`Client::shutdown`](crate::Client::shutdown)
+/// did not deliver everything.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// Time ran out.
+    #[error("{undelivered} runs were not delivered within {timeout:?}")]
+    Timeout {
+        /// The time that was given.
+        timeout: Duration,
+        /// Runs still waiting or on their way.
+        undelivered: u64,
+    },
+    /// The server refused runs, or they were given up, since the last flush.
+    #[error("{dropped} runs were given up: {reasons}")]
+    Dropped {
+        /// How many, since the last flush.
+        dropped: u64,
+        /// The counts by reason.
+        reasons: String,
+    },
+    /// The client was shut down before.
+    #[error("the client was shut down before")]
+    ShutDown,
+}
+
+impl FlushError {
+    /// The error for what was dropped between two looks at the counters, if anything was.
+    pub(crate) fn dropped_since(before: &Stats, now: &Stats) -> Option<Self> {
+        let dropped = now.dropped_total().saturating_sub(before.dropped_total());
+        (dropped > 0).then(|| Self::Dropped { dropped, reasons: now.dropped_text(before) })
+    }
+}

@@ -1,0 +1,68 @@
+//! JSON as text: written once, checked once, never built as a tree.
+//!
+//! Span attributes already hold JSON as text, and LangSmith takes JSON as text. So text that is
+//! valid passes through unchanged ([`scan::document`] says whether it is), and everything else is
+//! written straight into the buffer that is sent ([`Object`]).
+
+mod object;
+pub(crate) mod scan;
+mod write;
+
+pub(crate) use object::Object;
+pub(crate) use write::{write_array, write_attribute, write_f64, write_i64, write_string};
+
+use serde::Serialize;
+
+/// JSON text that is known to be valid.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(String);
+
+impl Json {
+    /// Serializes any value.
+    ///
+    /// # Errors
+    /// When the value's `Serialize` fails, or a map in it has keys that are not strings.
+    pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(Self)
+    }
+
+    /// Takes JSON text as it is, after checking it: valid, no deeper than
+    /// 100 levels, every integer within 64 bits. `None` when it is not.
+    pub fn parse(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
+        scan::document(&text).is_some().then_some(Self(text))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads the text as a value of any type.
+    ///
+    /// # Errors
+    /// When the JSON does not have the shape that `T` asks for.
+    pub fn read<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+
+    /// Trusts the caller, who wrote the text with the functions of this module.
+    pub(crate) fn from_trusted(text: String) -> Self {
+        debug_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok(), "not JSON: {text}");
+        Self(text)
+    }
+
+    pub(crate) fn is_object(&self) -> bool {
+        self.0.trim_start().starts_with('{')
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for Json {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

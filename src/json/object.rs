@@ -1,0 +1,131 @@
+//! An object written member by member.
+
+use super::write::{write_attribute, write_f64, write_i64, write_string};
+use opentelemetry::Value;
+use rustc_hash::FxHasher;
+use std::hash::Hasher;
+
+/// A JSON object under construction. The first member under a name stays; later ones under the
+/// same name are left out, because conventions are asked in order of precedence.
+#[derive(Clone, Default)]
+pub(crate) struct Object {
+    /// `"name":value,"name":value`, without the braces.
+    members: String,
+    names: Vec<Name>,
+    /// One bit a name: a clear bit says that a name is new without looking at the others.
+    seen: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Name {
+    hash: u64,
+    /// Where the member begins in `members`, and where its value does.
+    start: usize,
+    value: usize,
+}
+
+impl Object {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Adds a member whose value `write` writes. Says whether the name was new.
+    pub(crate) fn insert_with(&mut self, name: &str, write: impl FnOnce(&mut String)) -> bool {
+        let start = self.members.len();
+        if start > 0 {
+            self.members.push(',');
+        }
+        let text = self.members.len();
+        write_string(&mut self.members, name);
+        let hash = hash(&self.members.as_bytes()[text..]);
+        let bit = 1 << (hash >> 58);
+        if self.seen & bit != 0 && self.find(hash, &self.members[text..]).is_some() {
+            self.members.truncate(start);
+            return false;
+        }
+        self.seen |= bit;
+        self.members.push(':');
+        let value = self.members.len();
+        write(&mut self.members);
+        self.names.push(Name { hash, start, value });
+        true
+    }
+
+    pub(crate) fn insert(&mut self, name: &str, value: &Value) -> bool {
+        self.insert_with(name, |out| write_attribute(out, value))
+    }
+
+    pub(crate) fn insert_str(&mut self, name: &str, text: &str) -> bool {
+        self.insert_with(name, |out| write_string(out, text))
+    }
+
+    pub(crate) fn insert_i64(&mut self, name: &str, number: i64) -> bool {
+        self.insert_with(name, |out| write_i64(out, number))
+    }
+
+    pub(crate) fn insert_f64(&mut self, name: &str, number: f64) -> bool {
+        self.insert_with(name, |out| write_f64(out, number))
+    }
+
+    pub(crate) fn insert_bool(&mut self, name: &str, flag: bool) -> bool {
+        self.insert_raw(name, if flag { "true" } else { "false" })
+    }
+
+    /// Adds a member whose value is JSON text already.
+    pub(crate) fn insert_raw(&mut self, name: &str, json: &str) -> bool {
+        self.insert_with(name, |out| out.push_str(json))
+    }
+
+    /// The JSON text under a name.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut text = String::with_capacity(name.len() + 2);
+        write_string(&mut text, name);
+        let position = self.find(hash(text.as_bytes()), &text)?;
+        let end = self.names.get(position + 1).map_or(self.members.len(), |next| next.start);
+        Some(&self.members[self.names[position].value..end])
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The members without the braces.
+    pub(crate) fn members(&self) -> &str {
+        &self.members
+    }
+
+    /// Appends `{…}`.
+    pub(crate) fn write_to(&self, out: &mut String) {
+        out.push('{');
+        out.push_str(&self.members);
+        out.push('}');
+    }
+
+    /// Empties it and keeps its memory.
+    pub(crate) fn clear(&mut self) {
+        self.members.clear();
+        self.names.clear();
+        self.seen = 0;
+    }
+
+    fn find(&self, hash: u64, quoted: &str) -> Option<usize> {
+        self.names.iter().position(|name| {
+            name.hash == hash && {
+                let start = name.start + usize::from(name.start > 0);
+                &self.members[start..name.value - 1] == quoted
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{{{}}}", self.members)
+    }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(bytes);
+    hasher.finish()
+}

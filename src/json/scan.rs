@@ -1,0 +1,335 @@
+//! Reading JSON text without building anything.
+//!
+//! Stricter than RFC 8259 where a server would refuse what the RFC allows: nesting is bounded,
+//! integers fit 64 bits, numbers are finite as doubles, surrogates come in pairs.
+
+/// How deep objects and arrays may nest. Common readers give up at 128 and up; a few levels are
+/// left for what a value is wrapped in.
+pub(crate) const MAX_DEPTH: usize = 100;
+
+/// The object or array that is the whole of `text`, white space around it cut off.
+/// `None` for anything else, numbers, words and strings included: `42` in a text is text.
+pub(crate) fn document(text: &str) -> Option<&str> {
+    let trimmed = text.trim_matches(WHITE);
+    match trimmed.as_bytes().first() {
+        Some(b'{' | b'[') => {}
+        _ => return None,
+    }
+    value(trimmed).then_some(trimmed)
+}
+
+/// Like [`document`], and an object.
+pub(crate) fn object(text: &str) -> Option<&str> {
+    document(text).filter(|text| text.starts_with('{'))
+}
+
+/// Whether `text` is one JSON value of any kind and nothing else.
+pub(crate) fn value(text: &str) -> bool {
+    let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+    scan.value().is_some() && {
+        scan.white();
+        scan.at == text.len()
+    }
+}
+
+/// How many of the first bytes can stand in a JSON string as they are.
+pub(crate) fn plain_length(bytes: &[u8]) -> usize {
+    const STEP: usize = 16;
+    let mut at = 0;
+    // Whole steps without a branch a byte: the compiler turns this into vector instructions.
+    while let Some(step) = bytes[at..].first_chunk::<STEP>() {
+        let special = step.iter().fold(false, |any, &byte| any | is_special(byte));
+        if special {
+            break;
+        }
+        at += STEP;
+    }
+    at + bytes[at..].iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len() - at)
+}
+
+const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+fn is_special(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+}
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Scan<'_> {
+    /// One value, without recursion: the open brackets are kept as bits of a number.
+    fn value(&mut self) -> Option<()> {
+        let mut open = Open::default();
+        loop {
+            self.white();
+            // A value begins here.
+            match self.next()? {
+                b'{' => {
+                    open.push(true)?;
+                    self.white();
+                    if self.peek() == Some(b'}') {
+                        self.at += 1;
+                        open.pop();
+                    } else {
+                        self.name()?;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    open.push(false)?;
+                    self.white();
+                    if self.peek() == Some(b']') {
+                        self.at += 1;
+                        open.pop();
+                    } else {
+                        continue;
+                    }
+                }
+                b'"' => self.string()?,
+                b't' => self.word(b"rue")?,
+                b'f' => self.word(b"alse")?,
+                b'n' => self.word(b"ull")?,
+                b'-' | b'0'..=b'9' => {
+                    self.at -= 1;
+                    self.number()?;
+                }
+                _ => return None,
+            }
+            // A value has ended: close what closes, or go on to the next value.
+            loop {
+                let Some(in_object) = open.top() else { return Some(()) };
+                self.white();
+                match (self.next()?, in_object) {
+                    (b',', true) => {
+                        self.white();
+                        self.name()?;
+                        break;
+                    }
+                    (b',', false) => break,
+                    (b'}', true) | (b']', false) => open.pop(),
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    fn name(&mut self) -> Option<()> {
+        self.expect(b'"')?;
+        self.string()?;
+        self.white();
+        self.expect(b':')
+    }
+
+    /// The rest of a string, after its first quote.
+    fn string(&mut self) -> Option<()> {
+        loop {
+            self.at += plain_length(&self.bytes[self.at..]);
+            match self.next()? {
+                b'"' => return Some(()),
+                b'\\' => match self.next()? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                    b'u' => match self.hex()? {
+                        0xD800..=0xDBFF => {
+                            self.word(b"\\u")?;
+                            if !(0xDC00..=0xDFFF).contains(&self.hex()?) {
+                                return None;
+                            }
+                        }
+                        0xDC00..=0xDFFF => return None,
+                        _ => {}
+                    },
+                    _ => return None,
+                },
+                _ => return None,
+            }
+        }
+    }
+
+    fn hex(&mut self) -> Option<u32> {
+        let digits = self.bytes.get(self.at..self.at + 4)?;
+        self.at += 4;
+        digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | char::from(digit).to_digit(16)?))
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.next()? {
+            b'0' => {}
+            b'1'..=b'9' => self.digits(),
+            _ => return None,
+        }
+        let mut integer = true;
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            integer = false;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            integer = false;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        // Up to 18 digits always fit; longer ones are looked at closely.
+        let text = &self.bytes[start..self.at];
+        if text.len() > 18 || !integer {
+            let text = std::str::from_utf8(text).ok()?;
+            if integer {
+                text.parse::<i64>().ok()?;
+            } else {
+                text.parse::<f64>().ok().filter(|number| number.is_finite())?;
+            }
+        }
+        Some(())
+    }
+
+    fn some_digits(&mut self) -> Option<()> {
+        let start = self.at;
+        self.digits();
+        (self.at > start).then_some(())
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn word(&mut self, rest: &[u8]) -> Option<()> {
+        self.bytes[self.at..].starts_with(rest).then(|| self.at += rest.len())
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+
+    fn white(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+}
+
+/// The open brackets, innermost last: set bits are objects.
+#[derive(Default)]
+struct Open {
+    kinds: u128,
+    depth: usize,
+}
+
+impl Open {
+    fn push(&mut self, object: bool) -> Option<()> {
+        self.depth += 1;
+        self.kinds = self.kinds << 1 | u128::from(object);
+        (self.depth <= MAX_DEPTH).then_some(())
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.kinds >>= 1;
+    }
+
+    fn top(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.kinds & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn deep(levels: usize) -> String {
+        "[".repeat(levels) + &"]".repeat(levels)
+    }
+
+    #[test]
+    fn takes_what_is_json_and_keeps_the_rest_as_text() {
+        for good in
+            ["{}", "[]", " {\"a\" : [1, -2.5e3, true, null, \"x\\n\\u00e9\\ud83d\\ude00\"] } ", "[9223372036854775807]"]
+        {
+            assert_eq!(document(good), Some(good.trim()), "{good}");
+        }
+        for bad in [
+            "",
+            "42",
+            "true",
+            "\"text\"",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "[01]",
+            "[1.]",
+            "[.5]",
+            "[+1]",
+            "[1e]",
+            "[NaN]",
+            "[\"\\x\"]",
+            "[\"\u{1}\"]",
+            "[\"\\ud800\"]",
+            "[\"\\udc00\"]",
+            "[\"\\ud800\\u0041\"]",
+            "[1] x",
+            "{]",
+            "[}",
+            "[9223372036854775808]",
+            "[1e999]",
+            "[\"open",
+        ] {
+            assert_eq!(document(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bounds_the_depth() {
+        assert!(document(&deep(MAX_DEPTH)).is_some());
+        assert!(document(&deep(MAX_DEPTH + 1)).is_none());
+        assert!(document(&"[".repeat(100_000)).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json(text in r#"[\[\]{}:, "\\a0-9.eE+\-untrfalsD8bc]{0,24}"#) {
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            if value(&text) {
+                prop_assert!(theirs.is_ok(), "{text}");
+            } else if let Ok(value) = theirs {
+                // Only integers beyond i64 are refused here and taken there.
+                prop_assert!(text.len() > 18, "{text} is {value}");
+            }
+        }
+
+        #[test]
+        fn takes_all_that_serde_json_writes(parts in proptest::collection::vec((any::<String>(), any::<i64>(), any::<f64>()), 0..8)) {
+            let json = serde_json::to_string(&parts).unwrap();
+            prop_assert!(value(&json));
+            prop_assert!(!value(&json[..json.len() - 1]));
+        }
+
+        #[test]
+        fn strings_read_back(text in any::<String>()) {
+            let mut json = String::new();
+            super::super::write_string(&mut json, &text);
+            prop_assert!(value(&json));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Writing single values.
+
+use opentelemetry::{Array, Value};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Writes `text` as a JSON string, quotes included.
+pub(crate) fn write_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push('"');
+    let bytes = text.as_bytes();
+    let mut copied = 0;
+    loop {
+        let plain = super::scan::plain_length(&bytes[copied..]);
+        let end = copied + plain;
+        out.push_str(&text[copied..end]);
+        let Some(&byte) = bytes.get(end) else { break };
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => {
+                out.push_str("\\u00");
+                out.push(char::from(HEX[usize::from(control >> 4)]));
+                out.push(char::from(HEX[usize::from(control & 15)]));
+            }
+        }
+        copied = end + 1;
+    }
+    out.push('"');
+}
+
+pub(crate) fn write_i64(out: &mut String, number: i64) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+/// JSON has no NaN and no infinity: those become strings.
+pub(crate) fn write_f64(out: &mut String, number: f64) {
+    if number.is_finite() {
+        out.push_str(zmij::Buffer::new().format_finite(number));
+    } else {
+        write_string(
+            out,
+            if number.is_nan() {
+                "NaN"
+            } else if number > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            },
+        );
+    }
+}
+
+/// Writes an array, one `write` an element.
+pub(crate) fn write_array<T>(
+    out: &mut String,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut String, T),
+) {
+    out.push('[');
+    for (position, item) in items.into_iter().enumerate() {
+        if position > 0 {
+            out.push(',');
+        }
+        write(out, item);
+    }
+    out.push(']');
+}
+
+/// Writes an attribute's value as it is: a string stays a string, even one that holds JSON.
+pub(crate) fn write_attribute(out: &mut String, value: &Value) {
+    match value {
+        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::I64(number) => write_i64(out, *number),
+        Value::F64(number) => write_f64(out, *number),
+        Value::String(text) => write_string(out, text.as_str()),
+        Value::Array(Array::Bool(items)) => {
+            write_array(out, items, |out, flag| out.push_str(if *flag { "true" } else { "false" }))
+        }
+        Value::Array(Array::I64(items)) => write_array(out, items, |out, number| write_i64(out, *number)),
+        Value::Array(Array::F64(items)) => write_array(out, items, |out, number| write_f64(out, *number)),
+        Value::Array(Array::String(items)) => write_array(out, items, |out, text| write_string(out, text.as_str())),
+        // Both enums may grow.
+        other => write_string(out, &other.to_string()),
+    }
+}

@@ -1,0 +1,215 @@
+//! Lineage in hindsight: the exporter sees ended spans only, children before parents.
+
+use super::{place, Node, Overrides, RunIds, SpanKey};
+use opentelemetry_sdk::trace::SpanData;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Placed spans that are remembered for children that end after them.
+const PLACED: usize = 32_768;
+
+/// Ended spans that wait for their parents.
+///
+/// A waiting span costs its own memory and a few words. When it waits too long, or when all of
+/// them take too much memory, the topmost span above it that is here becomes a root, and what
+/// stands under that one comes out with it.
+pub(crate) struct Held<T> {
+    run_ids: RunIds,
+    time: Duration,
+    byte_limit: usize,
+    bytes: usize,
+    spans: FxHashMap<SpanKey, Waiting<T>>,
+    /// Who waits for whom. May name spans that have left since.
+    children: FxHashMap<SpanKey, Children>,
+    /// In the order they came. May name spans that have left since.
+    order: VecDeque<(Instant, SpanKey)>,
+    placed: Placed,
+}
+
+struct Waiting<T> {
+    item: T,
+    overrides: Overrides,
+    parent: SpanKey,
+    bytes: usize,
+    since: Instant,
+}
+
+#[derive(Default)]
+struct Children {
+    keys: Vec<SpanKey>,
+    /// How many of them still wait.
+    waiting: usize,
+}
+
+/// A span with its place, and what came along with it.
+pub(crate) type Placement<T> = (T, Arc<Node>);
+
+impl<T: AsRef<SpanData>> Held<T> {
+    pub(crate) fn new(run_ids: RunIds, byte_limit: usize, time: Duration) -> Self {
+        Self {
+            run_ids,
+            time,
+            byte_limit,
+            bytes: 0,
+            spans: FxHashMap::default(),
+            children: FxHashMap::default(),
+            order: VecDeque::new(),
+            placed: Placed::default(),
+        }
+    }
+
+    /// Takes an ended span of `bytes` bytes. What can be placed now, parents first, goes to `out`.
+    pub(crate) fn add(&mut self, item: T, bytes: usize, now: Instant, out: &mut Vec<Placement<T>>) {
+        let span = item.as_ref();
+        let key = SpanKey::of(&span.span_context);
+        let overrides = Overrides::read(&span.attributes);
+        let taken = self.spans.contains_key(&key) || self.placed.get(key).is_some();
+        let parent = SpanKey::of_parent(span, &overrides);
+        let parent_node = parent.and_then(|parent| self.placed.get(parent)).cloned();
+        match parent {
+            Some(parent) if parent_node.is_none() && overrides.consistent_order().is_none() && !taken => {
+                self.wait(key, Waiting { item, overrides, parent, bytes, since: now });
+            }
+            _ => {
+                let node = place(self.run_ids, span, parent_node.as_ref(), overrides, taken);
+                if taken {
+                    // The ids stand for the first span that had them.
+                    out.push((item, node));
+                } else {
+                    self.settle(key, item, node, out);
+                }
+            }
+        }
+        while self.bytes > self.byte_limit && self.release_oldest(out) {}
+    }
+
+    /// Lets go of the spans that have waited too long.
+    pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Placement<T>>) {
+        while self.deadline().is_some_and(|deadline| deadline <= now) && self.release_oldest(out) {}
+    }
+
+    /// Lets go of everything.
+    pub(crate) fn release_all(&mut self, out: &mut Vec<Placement<T>>) {
+        while self.release_oldest(out) {}
+    }
+
+    /// When the next span will have waited too long.
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        loop {
+            let (since, key) = *self.order.front()?;
+            if self.spans.get(&key).is_some_and(|waiting| waiting.since == since) {
+                return since.checked_add(self.time);
+            }
+            self.order.pop_front();
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    fn wait(&mut self, key: SpanKey, waiting: Waiting<T>) {
+        let children = self.children.entry(waiting.parent).or_default();
+        children.keys.push(key);
+        children.waiting += 1;
+        self.bytes += waiting.bytes;
+        self.order.push_back((waiting.since, key));
+        self.spans.insert(key, waiting);
+        // Names of spans that left are dropped when they outnumber the others.
+        if self.order.len() > 64 + 2 * self.spans.len() {
+            let spans = &self.spans;
+            self.order.retain(|(since, key)| spans.get(key).is_some_and(|waiting| waiting.since == *since));
+        }
+    }
+
+    /// Makes a root of the topmost span above the oldest one. Every step upwards leads to a span
+    /// that leaves with it, so that all the climbing together is linear.
+    fn release_oldest(&mut self, out: &mut Vec<Placement<T>>) -> bool {
+        if self.deadline().is_none() {
+            return false;
+        }
+        let Some(&(_, oldest)) = self.order.front() else { return false };
+        let mut top = oldest;
+        let mut steps = 0;
+        while let Some(above) =
+            self.spans.get(&top).map(|waiting| waiting.parent).filter(|parent| self.spans.contains_key(parent))
+        {
+            top = above;
+            steps += 1;
+            // Spans that name each other as parents: any of them will do.
+            if steps > self.spans.len() {
+                break;
+            }
+        }
+        let Some(waiting) = self.leave(top) else { return false };
+        let node = place(self.run_ids, waiting.item.as_ref(), None, waiting.overrides, false);
+        self.settle(top, waiting.item, node, out);
+        true
+    }
+
+    /// Takes a span out of the waiting ones.
+    fn leave(&mut self, key: SpanKey) -> Option<Waiting<T>> {
+        let waiting = self.spans.remove(&key)?;
+        self.bytes -= waiting.bytes;
+        if let Some(children) = self.children.get_mut(&waiting.parent) {
+            children.waiting -= 1;
+            if children.waiting == 0 {
+                self.children.remove(&waiting.parent);
+            }
+        }
+        Some(waiting)
+    }
+
+    /// A span has its place: out it goes, and after it all that waited for it.
+    fn settle(&mut self, key: SpanKey, item: T, node: Arc<Node>, out: &mut Vec<Placement<T>>) {
+        self.placed.insert(key, Arc::clone(&node));
+        out.push((item, Arc::clone(&node)));
+        let mut parents = vec![(key, node)];
+        while let Some((key, node)) = parents.pop() {
+            let Some(children) = self.children.remove(&key) else { continue };
+            for child in children.keys {
+                let Some(waiting) = self.spans.get(&child).filter(|waiting| waiting.parent == key) else { continue };
+                let bytes = waiting.bytes;
+                let Some(waiting) = self.spans.remove(&child) else { continue };
+                self.bytes -= bytes;
+                let child_node = place(self.run_ids, waiting.item.as_ref(), Some(&node), waiting.overrides, false);
+                self.placed.insert(child, Arc::clone(&child_node));
+                out.push((waiting.item, Arc::clone(&child_node)));
+                parents.push((child, child_node));
+            }
+        }
+    }
+}
+
+/// The last spans that were placed.
+#[derive(Default)]
+struct Placed {
+    nodes: FxHashMap<SpanKey, Arc<Node>>,
+    order: VecDeque<SpanKey>,
+}
+
+impl Placed {
+    fn get(&self, key: SpanKey) -> Option<&Arc<Node>> {
+        self.nodes.get(&key)
+    }
+
+    fn insert(&mut self, key: SpanKey, node: Arc<Node>) {
+        if self.nodes.insert(key, node).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > PLACED {
+            if let Some(first) = self.order.pop_front() {
+                self.nodes.remove(&first);
+            }
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Held<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held").field("spans", &self.spans.len()).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! Who stands under whom.
+//!
+//! LangSmith wants the start and the id of each ancestor with every run, but a span ends before its
+//! parent does. Two sources know the ancestors all the same: [`Live`] hears of every span when it
+//! starts, parent first; [`Held`] hears of ended spans only and keeps them until their parents have
+//! ended too. Either way a span comes out with its [`Node`].
+
+mod held;
+mod live;
+mod node;
+mod overrides;
+
+pub(crate) use held::Held;
+pub(crate) use live::{Live, Opened};
+pub(crate) use node::Node;
+pub(crate) use overrides::Overrides;
+
+use crate::run::{RunId, Timestamp};
+use opentelemetry::trace::SpanContext;
+use opentelemetry_sdk::trace::SpanData;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How span ids become run ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunIds {
+    /// UUIDv7 of the span's start, trace id and span id. LangSmith finds and sorts runs best by
+    /// these.
+    #[default]
+    V7,
+    /// The ids that LangSmith's own OTLP endpoint gives: the trace id for the span without a
+    /// parent, the span id after 16 zeros for every other. For traces that go there as well.
+    Otel,
+}
+
+/// What names a span: its trace id and its span id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SpanKey {
+    pub(crate) trace_id: u128,
+    pub(crate) span_id: u64,
+}
+
+impl SpanKey {
+    pub(crate) fn of(context: &SpanContext) -> Self {
+        Self {
+            trace_id: u128::from_be_bytes(context.trace_id().to_bytes()),
+            span_id: u64::from_be_bytes(context.span_id().to_bytes()),
+        }
+    }
+
+    /// The span that `span` says it stands under, in this process. `None` for one that has no
+    /// parent, has one elsewhere, or names itself.
+    pub(crate) fn of_parent(span: &SpanData, overrides: &Overrides) -> Option<Self> {
+        let span_id = match overrides.parent_span {
+            Some(span_id) => span_id,
+            None if span.parent_span_is_remote => return None,
+            None => u64::from_be_bytes(span.parent_span_id.to_bytes()),
+        };
+        let own = Self::of(&span.span_context);
+        (span_id != 0 && span_id != own.span_id && !overrides.is_root).then_some(Self { span_id, ..own })
+    }
+}
+
+/// A trace deeper than this goes on in a new root: with 59 characters a level, the dotted orders of
+/// such a chain would outweigh everything else in it.
+const MAX_DEPTH: usize = 2000;
+
+/// Gives a span its place under `parent`, which is a node that was placed before, or at the top.
+/// `taken` says that the span's own id is in use already, so that a new one has to be drawn.
+pub(crate) fn place(
+    run_ids: RunIds,
+    span: &SpanData,
+    parent: Option<&Arc<Node>>,
+    overrides: Overrides,
+    taken: bool,
+) -> Arc<Node> {
+    let own_start = Timestamp::from_system_time(span.start_time);
+    let parent = parent.filter(|parent| !overrides.is_root && parent.depth() < MAX_DEPTH);
+    // The whole trace goes where its root goes.
+    let project = parent.map_or_else(|| overrides.project.clone(), |parent| parent.project().cloned());
+
+    if let Some(order) = overrides.consistent_order() {
+        return Arc::new(Node::under_order(order.id(), order.start(), order.parent(), project));
+    }
+    // A parent that is named by its run id can be any run further up.
+    let parent = match overrides.parent_id {
+        Some(id) => parent.map(|parent| parent.find_upwards(id).unwrap_or(parent)),
+        None => parent,
+    };
+    let start = parent.map_or(own_start, |parent| own_start.max(parent.start()));
+    let key = SpanKey::of(&span.span_context);
+    let derived = || match run_ids {
+        _ if taken => RunId::random(start),
+        RunIds::V7 => RunId::derived(start, key.trace_id, key.span_id),
+        // A local root has a parent elsewhere, and its sibling there could be one too.
+        RunIds::Otel if u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0 => Uuid::from_u128(key.trace_id).into(),
+        RunIds::Otel => Uuid::from_u128(u128::from(key.span_id)).into(),
+    };
+    let wanted = match parent {
+        None => overrides.id.or(overrides.trace_id),
+        Some(_) => overrides.id,
+    };
+    let used_above = |id: &RunId| parent.is_some_and(|parent| parent.has_id(*id));
+    let id = match wanted.filter(|id| !used_above(id)) {
+        Some(id) => id,
+        None => Some(derived()).filter(|id| !(taken && used_above(id))).unwrap_or_else(|| RunId::random(start)),
+    };
+    Arc::new(match parent {
+        Some(parent) => Node::under(id, start, Arc::clone(parent)),
+        None => Node::under_order(id, start, None, project),
+    })
+}

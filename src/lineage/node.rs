@@ -1,0 +1,125 @@
+//! A run's place in its trace, linked to its parent's.
+
+use crate::run::{DottedOrder, RunId, Timestamp};
+use std::sync::Arc;
+
+/// A node is small and never changes; it keeps its ancestors alive, and nothing else does. So the
+/// ancestry of an open span is there as long as the span is, whatever is forgotten elsewhere.
+#[derive(Debug)]
+pub(crate) struct Node {
+    id: RunId,
+    /// Not before the parent's.
+    start: Timestamp,
+    above: Above,
+    depth: u32,
+    project: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+enum Above {
+    Nothing,
+    Node(Arc<Node>),
+    /// A run that another process, or the application by hand, made.
+    Order(Box<DottedOrder>),
+}
+
+impl Node {
+    pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>) -> Self {
+        Self { id, start, depth: parent.depth + 1, project: parent.project.clone(), above: Above::Node(parent) }
+    }
+
+    /// A node at the top, or under a run that only its dotted order tells of.
+    pub(super) fn under_order(
+        id: RunId,
+        start: Timestamp,
+        parent: Option<DottedOrder>,
+        project: Option<Arc<str>>,
+    ) -> Self {
+        let depth = parent.as_ref().map_or(0, DottedOrder::depth) + 1;
+        let above = parent.map_or(Above::Nothing, |order| Above::Order(Box::new(order)));
+        Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), project }
+    }
+
+    pub(crate) fn id(&self) -> RunId {
+        self.id
+    }
+
+    pub(crate) fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// The project that the root asked for; `None` for the configured one.
+    pub(crate) fn project(&self) -> Option<&Arc<str>> {
+        self.project.as_ref()
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.depth as usize
+    }
+
+    /// Whether it has no parent at all, here or elsewhere.
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.above, Above::Nothing)
+    }
+
+    /// Times and ids from the root down.
+    pub(crate) fn dotted_order(&self) -> DottedOrder {
+        let mut path = Vec::with_capacity(self.depth().min(super::MAX_DEPTH));
+        let mut node = self;
+        let order = loop {
+            path.push(node);
+            match &node.above {
+                Above::Node(parent) => node = parent,
+                Above::Order(order) => break Some(order),
+                Above::Nothing => break None,
+            }
+        };
+        let mut dotted_order = DottedOrder::with_segments(self.depth());
+        if let Some(order) = order {
+            dotted_order.extend(order);
+        }
+        for node in path.iter().rev() {
+            dotted_order.push(node.id, node.start);
+        }
+        dotted_order
+    }
+
+    /// Whether the run, or one above it, has this id.
+    pub(super) fn has_id(&self, id: RunId) -> bool {
+        let mut node = self;
+        loop {
+            if node.id == id {
+                return true;
+            }
+            match &node.above {
+                Above::Node(parent) => node = parent,
+                Above::Order(order) => return order.ids().any(|above| above == id),
+                Above::Nothing => return false,
+            }
+        }
+    }
+
+    pub(super) fn find_upwards<'a>(self: &'a Arc<Self>, id: RunId) -> Option<&'a Arc<Self>> {
+        let mut node = self;
+        while node.id != id {
+            match &node.above {
+                Above::Node(parent) => node = parent,
+                Above::Order(_) | Above::Nothing => return None,
+            }
+        }
+        Some(node)
+    }
+}
+
+impl Drop for Node {
+    /// Lets go of the ancestors one by one: a chain of them would overflow the stack otherwise.
+    fn drop(&mut self) {
+        let mut above = std::mem::replace(&mut self.above, Above::Nothing);
+        while let Above::Node(parent) = above {
+            match Arc::into_inner(parent) {
+                Some(mut parent) => above = std::mem::replace(&mut parent.above, Above::Nothing),
+                None => break,
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The `langsmith.*` attributes by which an application places a span itself.
+
+use crate::run::{DottedOrder, RunId};
+use opentelemetry::{KeyValue, Value};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What the attributes ask for. Only what a span has when it starts counts behind the processor:
+/// its children may be under way when later ones come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    pub(super) is_root: bool,
+    pub(super) id: Option<RunId>,
+    pub(super) trace_id: Option<RunId>,
+    pub(super) parent_id: Option<RunId>,
+    pub(super) parent_span: Option<u64>,
+    pub(super) order: Option<DottedOrder>,
+    pub(super) project: Option<Arc<str>>,
+}
+
+impl Overrides {
+    pub(crate) fn read(attributes: &[KeyValue]) -> Self {
+        let mut overrides = Self::default();
+        for KeyValue { key, value, .. } in attributes {
+            if let Some(name) = key.as_str().strip_prefix("langsmith.") {
+                overrides.set(name, value);
+            }
+        }
+        overrides
+    }
+
+    /// The last value under a name wins.
+    fn set(&mut self, name: &str, value: &Value) {
+        let text = value.as_str();
+        let text = text.trim();
+        match name {
+            "is_root" | "root_span" => self.is_root = text.eq_ignore_ascii_case("true"),
+            "span.id" => self.id = (!text.is_empty()).then(|| run_id(text)),
+            "trace.id" => self.trace_id = text.parse().ok(),
+            "span.parent_id" => self.parent_id = text.parse().ok(),
+            "span.dotted_order" => self.order = text.parse().ok(),
+            "traceable_parent_otel_span_id" => {
+                self.parent_span = u64::from_str_radix(text, 16).ok().filter(|id| *id != 0)
+            }
+            "trace.session_name" => self.project = (!text.is_empty()).then(|| text.into()),
+            _ => {}
+        }
+    }
+
+    /// The dotted order, when no other override contradicts it.
+    pub(super) fn consistent_order(&self) -> Option<&DottedOrder> {
+        let order = self.order.as_ref().filter(|_| !self.is_root)?;
+        let agrees = |wanted: Option<RunId>, is: Option<RunId>| wanted.is_none() || wanted == is;
+        (agrees(self.id, Some(order.id()))
+            && agrees(self.trace_id, Some(order.trace_id()))
+            && agrees(self.parent_id, order.parent_id())
+            && order.depth() <= super::MAX_DEPTH)
+            .then_some(order)
+    }
+}
+
+/// An id that is no UUID becomes one, always the same: LangSmith takes UUIDs only.
+fn run_id(text: &str) -> RunId {
+    text.parse().unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).into())
+}

@@ -1,0 +1,228 @@
+use super::{RunId, Timestamp};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// Characters of the time in a segment: `20261120T193037016758Z`.
+const TIME: usize = 22;
+/// Characters of an id.
+const ID: usize = 36;
+/// Characters of a whole segment. Segments are joined by a dot.
+pub(crate) const SEGMENT: usize = TIME + ID;
+/// A text of more segments than this is refused when it comes from outside.
+const MAX_SEGMENTS: usize = 10_000;
+
+/// Where a run stands in its trace: the start and the id of each run from the root down to itself.
+///
+/// LangSmith sorts and nests the runs of a trace by this text alone. The run's id is the last
+/// segment's, its trace id the first one's and its parent's id the last but one's, so a value of
+/// this type cannot hold an id, a trace id and a parent id that contradict each other. Times never
+/// decrease from root to leaf, which LangSmith insists on, and no id occurs twice.
+///
+/// ```
+/// use opentelemetry_langsmith::DottedOrder;
+///
+/// let text = "20261120T193037016758Z01a1fa70-7758-7bc2-9e24-efd0dc5f29c5\
+///             .20261120T193037026000Z01a1fa70-7762-75ce-8bd8-12f25e90bfa5";
+/// let order: DottedOrder = text.parse()?;
+/// assert_eq!(order.trace_id().to_string(), "01a1fa70-7758-7bc2-9e24-efd0dc5f29c5");
+/// assert_eq!(order.parent_id(), Some(order.trace_id()));
+/// assert_eq!(order.to_string(), text);
+/// # Ok::<(), opentelemetry_langsmith::ParseDottedOrderError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DottedOrder(String);
+
+impl DottedOrder {
+    /// The order of a root run.
+    pub fn root(id: RunId, start: DateTime<Utc>) -> Self {
+        let mut order = Self(String::with_capacity(SEGMENT));
+        order.push(id, Timestamp::from_datetime(start));
+        order
+    }
+
+    /// The order of a child of this run. A child that claims to start before its parent takes the
+    /// parent's start. `None` when `id` is an ancestor's: a run cannot stand under itself.
+    pub fn child(&self, id: RunId, start: DateTime<Utc>) -> Option<Self> {
+        let start = Timestamp::from_datetime(start).max(self.start());
+        self.child_at(id, start)
+    }
+
+    pub(crate) fn child_at(&self, id: RunId, start: Timestamp) -> Option<Self> {
+        if self.ids().any(|ancestor| ancestor == id) {
+            return None;
+        }
+        let mut order = Self(String::with_capacity(self.0.len() + 1 + SEGMENT));
+        order.0.push_str(&self.0);
+        order.push(id, start);
+        Some(order)
+    }
+
+    /// Begins an order that [`Self::push`] fills from the root down.
+    pub(crate) fn with_segments(segments: usize) -> Self {
+        Self(String::with_capacity(segments * (SEGMENT + 1)))
+    }
+
+    /// Appends a segment. The caller sees to it that times do not decrease and ids differ.
+    pub(crate) fn push(&mut self, id: RunId, start: Timestamp) {
+        if !self.0.is_empty() {
+            self.0.push('.');
+        }
+        start.push_compact(&mut self.0);
+        id.push_to(&mut self.0);
+    }
+
+    pub(crate) fn extend(&mut self, other: &Self) {
+        debug_assert!(self.0.is_empty());
+        self.0.push_str(&other.0);
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The run's own id.
+    pub fn id(&self) -> RunId {
+        parse_id(self.id_text())
+    }
+
+    /// The id of the trace, which is its root run's.
+    pub fn trace_id(&self) -> RunId {
+        parse_id(self.trace_id_text())
+    }
+
+    /// The id of the parent; `None` for a root.
+    pub fn parent_id(&self) -> Option<RunId> {
+        self.parent_id_text().map(parse_id)
+    }
+
+    /// The order of the parent; `None` for a root.
+    pub fn parent(&self) -> Option<Self> {
+        Some(Self(self.0[..self.0.len().checked_sub(SEGMENT + 1)?].to_owned()))
+    }
+
+    /// The start of the run, to the microsecond.
+    pub fn start_time(&self) -> DateTime<Utc> {
+        self.start().to_datetime()
+    }
+
+    /// How many segments there are: 1 for a root.
+    pub fn depth(&self) -> usize {
+        (self.0.len() + 1) / (SEGMENT + 1)
+    }
+
+    pub(crate) fn start(&self) -> Timestamp {
+        let segment = &self.0[self.0.len() - SEGMENT..];
+        parse_time(&segment[..TIME]).unwrap_or_default()
+    }
+
+    pub(crate) fn id_text(&self) -> &str {
+        &self.0[self.0.len() - ID..]
+    }
+
+    pub(crate) fn trace_id_text(&self) -> &str {
+        &self.0[TIME..SEGMENT]
+    }
+
+    pub(crate) fn parent_id_text(&self) -> Option<&str> {
+        let end = self.0.len().checked_sub(SEGMENT + 1)?;
+        Some(&self.0[end - ID..end])
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.0.split('.').map(|segment| parse_id(&segment[TIME..]))
+    }
+}
+
+/// Both are only called on text that was checked or written by this type.
+fn parse_id(text: &str) -> RunId {
+    text.parse().unwrap_or_else(|_| uuid::Uuid::nil().into())
+}
+
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let (time, micros) = (text.get(..15)?, text.get(15..21)?);
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !(digits(&time[..8]) && &time[8..9] == "T" && digits(&time[9..]) && digits(micros) && &text[21..] == "Z") {
+        return None;
+    }
+    let second = NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S").ok()?.and_utc().timestamp();
+    // A leap second (60) or a year before 1970 would not print back as it was written.
+    let moment = Timestamp::from_microseconds(second.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)?);
+    let mut printed = String::with_capacity(TIME);
+    moment.push_compact(&mut printed);
+    (printed == text).then_some(moment)
+}
+
+/// Why a text is no dotted order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseDottedOrderError {
+    /// Segments are 58 characters each, joined by dots.
+    #[error("a dotted order is segments of 58 characters joined by dots")]
+    Shape,
+    /// More than 10,000 segments.
+    #[error("a dotted order has at most {MAX_SEGMENTS} segments")]
+    Depth,
+    /// A segment begins with a time like `20261120T193037016758Z`.
+    #[error("segment {0} does not begin with a time like 20261120T193037016758Z")]
+    Time(usize),
+    /// A segment ends in a UUID in lower case with hyphens.
+    #[error("segment {0} does not end in a UUID in lower case with hyphens")]
+    Id(usize),
+    /// A segment's time lies before that of the one before it.
+    #[error("segment {0} starts before its parent")]
+    Decreasing(usize),
+    /// An id occurs twice.
+    #[error("segment {0} repeats the id of an ancestor")]
+    Repeated(usize),
+}
+
+impl FromStr for DottedOrder {
+    type Err = ParseDottedOrderError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        use ParseDottedOrderError as Error;
+        if (text.len() + 1) % (SEGMENT + 1) != 0 || !text.is_ascii() {
+            return Err(Error::Shape);
+        }
+        if text.len() / SEGMENT > MAX_SEGMENTS {
+            return Err(Error::Depth);
+        }
+        let mut before = Timestamp::default();
+        let mut ids = HashSet::new();
+        for (position, segment) in text.split('.').enumerate() {
+            let number = position + 1;
+            if segment.len() != SEGMENT {
+                return Err(Error::Shape);
+            }
+            let (time, id) = segment.split_at(TIME);
+            let start = parse_time(time).ok_or(Error::Time(number))?;
+            let parsed: RunId = id.parse().map_err(|_| Error::Id(number))?;
+            if parsed.to_string() != id {
+                return Err(Error::Id(number));
+            }
+            if start < before {
+                return Err(Error::Decreasing(number));
+            }
+            if !ids.insert(parsed) {
+                return Err(Error::Repeated(number));
+            }
+            before = start;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for DottedOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for DottedOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,180 @@
+//! The wire model: what LangSmith calls a run. No conversion happens here.
+
+mod builder;
+mod dotted_order;
+mod id;
+mod run_type;
+mod time;
+mod usage;
+
+pub use builder::RunBuilder;
+pub use dotted_order::{DottedOrder, ParseDottedOrderError};
+pub use id::RunId;
+pub use run_type::{ParseRunTypeError, RunType};
+pub use usage::UsageMetadata;
+
+pub(crate) use dotted_order::SEGMENT;
+pub(crate) use time::Timestamp;
+
+use crate::json::{Json, Object};
+use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// The longest name that LangSmith takes, in characters.
+pub(crate) const MAX_NAME: usize = 128;
+
+/// One run: LangSmith's word for a span.
+///
+/// Its id, its trace's id and its parent's id are all read off its [`DottedOrder`], so they cannot
+/// contradict each other. A run without spans is made with [`Run::builder`].
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub(crate) dotted_order: DottedOrder,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) run_type: RunType,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Option<Timestamp>,
+    /// `None`: the configured project.
+    pub(crate) project: Option<Arc<str>>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) inputs: Option<Json>,
+    pub(crate) outputs: Option<Json>,
+    pub(crate) error: Option<String>,
+    pub(crate) events: Option<Json>,
+    pub(crate) extra: Extra,
+    pub(crate) reference_example_id: Option<RunId>,
+    pub(crate) attachments: Vec<Attachment>,
+}
+
+/// The members of a run's `extra`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) metadata: Object,
+    pub(crate) invocation_params: Object,
+    /// What only describes the span: scope, kind, links, dropped counts, `tracing`'s own fields.
+    pub(crate) otel: Object,
+    /// Members that stand beside this crate's own in `runtime`.
+    pub(crate) runtime: Object,
+}
+
+/// A file that belongs to a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    /// Without `.`, which separates the words of a part's name.
+    pub(crate) name: String,
+    pub(crate) mime_type: String,
+    pub(crate) content: Vec<u8>,
+}
+
+impl Run {
+    /// Begins a run that starts now and is the root of its trace, until [`RunBuilder::child_of`] or
+    /// [`RunBuilder::start_time`] say otherwise.
+    ///
+    /// ```
+    /// use opentelemetry_langsmith::{Run, RunType};
+    ///
+    /// let parent = Run::builder("plan a trip", RunType::Chain)
+    ///     .inputs(&serde_json::json!({"question": "Where to?"}))
+    ///     .build()?;
+    /// let child = Run::builder("ask the model", RunType::Llm).child_of(&parent).end_now().build()?;
+    /// assert_eq!(child.parent_id(), Some(parent.id()));
+    /// assert_eq!(child.trace_id(), parent.trace_id());
+    /// # Ok::<(), opentelemetry_langsmith::RunError>(())
+    /// ```
+    pub fn builder(name: impl Into<Cow<'static, str>>, run_type: RunType) -> RunBuilder {
+        RunBuilder::new(name.into(), run_type)
+    }
+
+    /// The run's own id.
+    pub fn id(&self) -> RunId {
+        self.dotted_order.id()
+    }
+
+    /// The id of the trace, which is the id of its root run.
+    pub fn trace_id(&self) -> RunId {
+        self.dotted_order.trace_id()
+    }
+
+    /// The parent's id; `None` on a root.
+    pub fn parent_id(&self) -> Option<RunId> {
+        self.dotted_order.parent_id()
+    }
+
+    /// Where the run stands in its trace.
+    pub fn dotted_order(&self) -> &DottedOrder {
+        &self.dotted_order
+    }
+
+    /// The name that LangSmith shows.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What kind of work it is.
+    pub fn run_type(&self) -> RunType {
+        self.run_type
+    }
+
+    /// When it started, to the microsecond.
+    pub fn start_time(&self) -> DateTime<Utc> {
+        self.start.to_datetime()
+    }
+
+    /// When it ended; `None` while it runs.
+    pub fn end_time(&self) -> Option<DateTime<Utc>> {
+        self.end.map(Timestamp::to_datetime)
+    }
+
+    /// The project it goes to; `None` for the configured one.
+    pub fn project(&self) -> Option<&str> {
+        self.project.as_deref()
+    }
+
+    /// The tags, in the order they were given.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// The inputs, a JSON object.
+    pub fn inputs(&self) -> Option<&Json> {
+        self.inputs.as_ref()
+    }
+
+    /// The outputs, a JSON object.
+    pub fn outputs(&self) -> Option<&Json> {
+        self.outputs.as_ref()
+    }
+
+    /// The error; a run that has one shows as failed.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// The JSON text of one member of `extra.metadata`.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.extra.metadata.get(name)
+    }
+}
+
+/// Cuts a name to what LangSmith takes: at most 128 characters, no NUL, not empty.
+/// `None` when the name is fine as it is.
+pub(crate) fn shorten_name(name: &str) -> Option<String> {
+    let long = name.len() > MAX_NAME && name.chars().nth(MAX_NAME).is_some();
+    if name.is_empty() {
+        return Some("unnamed".into());
+    }
+    if !long && !name.contains('\0') {
+        return None;
+    }
+    let mut short: String = name.chars().filter(|&c| c != '\0').take(MAX_NAME).collect();
+    if long {
+        short.pop();
+        short.push('…');
+    }
+    if short.is_empty() {
+        Some("unnamed".into())
+    } else {
+        Some(short)
+    }
+}

@@ -1,0 +1,3 @@
+mod stats;
+pub(crate) use stats::Counters;
+pub use stats::{DropReason, Stats};
