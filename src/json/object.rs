@@ -101,6 +101,11 @@ impl Object {
         out.push('}');
     }
 
+    /// Bytes of memory for the members.
+    pub(crate) fn capacity(&self) -> usize {
+        self.members.capacity()
+    }
+
     /// Empties it and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.members.clear();

@@ -1,6 +1,6 @@
 //! A run's place in its trace, linked to its parent's.
 
-use crate::run::{DottedOrder, RunId, Timestamp};
+use crate::run::{DottedOrder, Project, RunId, Timestamp};
 use std::sync::Arc;
 
 /// A node is small and never changes; it keeps its ancestors alive, and nothing else does. So the
@@ -12,7 +12,7 @@ pub(crate) struct Node {
     start: Timestamp,
     above: Above,
     depth: u32,
-    project: Option<Arc<str>>,
+    project: Option<Project>,
 }
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Node {
         id: RunId,
         start: Timestamp,
         parent: Option<DottedOrder>,
-        project: Option<Arc<str>>,
+        project: Option<Project>,
     ) -> Self {
         let depth = parent.as_ref().map_or(0, DottedOrder::depth) + 1;
         let above = parent.map_or(Above::Nothing, |order| Above::Order(Box::new(order)));
@@ -49,7 +49,7 @@ impl Node {
     }
 
     /// The project that the root asked for; `None` for the configured one.
-    pub(crate) fn project(&self) -> Option<&Arc<str>> {
+    pub(crate) fn project(&self) -> Option<&Project> {
         self.project.as_ref()
     }
 
