@@ -1,0 +1,51 @@
+//! Asking about runs while they run.
+
+use crate::lineage::Live;
+use crate::run::{DottedOrder, RunId};
+use crate::sender::Client;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::Context;
+use std::sync::Arc;
+
+/// Knows the runs of the spans that a [`LangSmithSpanProcessor`](crate::LangSmithSpanProcessor)
+/// sees. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    client: Client,
+    live: Arc<Live>,
+}
+
+/// What a run is called in LangSmith. It is settled when the span starts, so it can be used, for
+/// feedback for example, before the run is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRef {
+    /// The run's own id.
+    pub run_id: RunId,
+    /// The id of its trace.
+    pub trace_id: RunId,
+    /// Its place in the trace.
+    pub dotted_order: DottedOrder,
+}
+
+impl Handle {
+    pub(crate) fn new(client: Client, live: Arc<Live>) -> Self {
+        Self { client, live }
+    }
+
+    /// The run of a span that is open or ended a moment ago. `None` for spans that are not sampled
+    /// or not known.
+    pub fn run_ref(&self, span: &SpanContext) -> Option<RunRef> {
+        let dotted_order = self.live.find(span)?.dotted_order();
+        Some(RunRef { run_id: dotted_order.id(), trace_id: dotted_order.trace_id(), dotted_order })
+    }
+
+    /// The run of the span that is active on this thread.
+    pub fn current_run(&self) -> Option<RunRef> {
+        self.run_ref(Context::current().span().span_context())
+    }
+
+    /// The client that sends the runs: its counters, and runs without spans.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+}
