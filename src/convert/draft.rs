@@ -42,7 +42,6 @@ pub(super) struct Draft {
     pub(super) events: Events,
     /// What the attributes say of an error; the status decides whether there is one.
     pub(super) error_type: Option<String>,
-    pub(super) error_message: Option<String>,
     /// An attribute says that there was an error, whatever the status is.
     pub(super) failed: Option<String>,
     pub(super) is_agent: bool,
@@ -96,7 +95,6 @@ impl Draft {
             reference_example_id: None,
             events: Events::default(),
             error_type: None,
-            error_message: None,
             failed: None,
             is_agent: false,
             has_messages: false,

@@ -21,6 +21,8 @@ pub(super) struct Convention {
 macro_rules! attributes {
     ($($(#[$doc:meta])* $key:ident = $name:literal),* $(,)?) => {
         #[derive(Clone, Copy)]
+        // Some are only gone through by position.
+        #[allow(dead_code)]
         enum Key { $($(#[$doc])* $key),* }
 
         impl From<Key> for usize {

@@ -20,7 +20,7 @@ mod usage;
 
 use crate::json::{write_array, write_string, Json, Object};
 use crate::lineage::Node;
-use crate::run::{shorten_name, Extra, Run, RunType, Timestamp};
+use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
 use draft::{insert_any, Draft};
 use frame::{Convention, Frame, Left};
 use opentelemetry::trace::{Link, SpanKind};
@@ -40,19 +40,25 @@ const GENAI: usize = 2;
 /// What describes the process, for the root of each trace.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    resource: Object,
+    metadata: Object,
+    project: Option<Project>,
 }
 
 impl Origin {
     pub(crate) fn new(resource: &Resource) -> Self {
-        let mut object = Object::default();
+        let mut origin = Self::default();
         for (key, value) in resource {
-            // Every SDK says these of itself.
-            if !key.as_str().starts_with("telemetry.sdk.") {
-                object.insert(key.as_str(), value);
+            match key.as_str() {
+                "langsmith.project" => origin.project = Some(Project::Name(value.as_str().into())),
+                // Every SDK says these of itself.
+                name if name.starts_with("telemetry.sdk.") => {}
+                name @ ("service.name" | "service.version" | "deployment.environment.name") => {
+                    origin.metadata.insert(name, value);
+                }
+                name => drop(origin.metadata.insert(&format!("resource.{name}"), value)),
             }
         }
-        Self { resource: object }
+        origin
     }
 }
 
@@ -92,12 +98,17 @@ impl Converter {
         events::rest(&span.events, &mut draft);
         self.keep_left(attributes, &mut draft);
         describe(span, node, &mut draft.extra);
+        let origin = self.origin.get();
         if node.is_root() {
-            if let Some(origin) = self.origin.get().filter(|origin| !origin.resource.is_empty()) {
-                draft.extra.metadata.insert_with("resource", |out| origin.resource.write_to(out));
+            if let Some(origin) = origin {
+                draft.extra.metadata.append(&origin.metadata);
             }
         }
-        finish(span, node, draft)
+        let mut run = finish(span, node, draft);
+        if run.project.is_none() {
+            run.project = origin.and_then(|origin| origin.project.clone());
+        }
+        run
     }
 
     /// Takes back the memory of a run that is encoded.

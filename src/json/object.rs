@@ -31,12 +31,16 @@ impl Object {
 
     /// Adds a member whose value `write` writes. Says whether the name was new.
     pub(crate) fn insert_with(&mut self, name: &str, write: impl FnOnce(&mut String)) -> bool {
+        self.insert_named(|out| write_string(out, name), write)
+    }
+
+    fn insert_named(&mut self, name: impl FnOnce(&mut String), write: impl FnOnce(&mut String)) -> bool {
         let start = self.members.len();
         if start > 0 {
             self.members.push(',');
         }
         let text = self.members.len();
-        write_string(&mut self.members, name);
+        name(&mut self.members);
         let hash = hash(&self.members.as_bytes()[text..]);
         let bit = 1 << (hash >> 58);
         if self.seen & bit != 0 && self.find(hash, &self.members[text..]).is_some() {
@@ -74,6 +78,17 @@ impl Object {
     /// Adds a member whose value is JSON text already.
     pub(crate) fn insert_raw(&mut self, name: &str, json: &str) -> bool {
         self.insert_with(name, |out| out.push_str(json))
+    }
+
+    /// Adds the members of another object, where their names are new.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for (position, name) in other.names.iter().enumerate() {
+            let end = other.names.get(position + 1).map_or(other.members.len(), |next| next.start);
+            let start = name.start + usize::from(name.start > 0);
+            let quoted = &other.members[start..name.value - 1];
+            let value = &other.members[name.value..end];
+            self.insert_named(|out| out.push_str(quoted), |out| out.push_str(value));
+        }
     }
 
     /// The JSON text under a name.

@@ -106,11 +106,6 @@ impl<T: AsRef<SpanData>> Held<T> {
         }
     }
 
-    /// How many wait.
-    pub(crate) fn len(&self) -> usize {
-        self.spans.len()
-    }
-
     fn wait(&mut self, key: SpanKey, waiting: Waiting<T>) {
         let children = self.children.entry(waiting.parent).or_default();
         children.keys.push(key);

@@ -40,10 +40,6 @@ impl Node {
         Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), project }
     }
 
-    pub(crate) fn id(&self) -> RunId {
-        self.id
-    }
-
     pub(crate) fn start(&self) -> Timestamp {
         self.start
     }

@@ -35,10 +35,6 @@ impl Timestamp {
         DateTime::from_timestamp_micros(self.0).unwrap_or_default()
     }
 
-    pub(crate) fn microseconds(self) -> i64 {
-        self.0
-    }
-
     pub(crate) fn milliseconds(self) -> u64 {
         u64::try_from(self.0 / 1000).unwrap_or(0)
     }

@@ -178,10 +178,6 @@ impl Queue {
         !self.closed.swap(true, Ordering::AcqRel)
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
     /// The oldest item. Its bytes count until [`Self::release`].
     pub(super) fn pop(&self) -> Option<Work> {
         let work = self.items.pop()?;
