@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
 use crate::run::Run;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
@@ -213,7 +214,11 @@ fn work(worker: Worker) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
-            runtime.block_on(worker.run());
+            let queue = worker.queue();
+            let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run())));
+            if ended.is_err() {
+                queue.fail();
+            }
             // A name that is being looked up would hold a plain drop back.
             runtime.shutdown_background();
         }

@@ -172,6 +172,10 @@ impl Worker {
         self.queue.end();
     }
 
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+
     /// There is no runtime to work in.
     pub(crate) fn fail(self, reason: &std::io::Error) {
         self.notices.warn(Notice::Unreachable, || format!("runs are being dropped: no runtime could be made: {reason}"));
