@@ -162,11 +162,7 @@ impl Client {
         let Some(inner) = &self.inner else { return Ok(()) };
         let (answer, answered) = sync_channel(1);
         let deadline = Instant::now() + timeout;
-        inner.queue.push_flush(Flush {
-            last,
-            deadline,
-            reply: Box::new(move |result| drop(answer.try_send(result))),
-        });
+        inner.queue.push_flush(Flush { last, deadline, reply: Box::new(move |result| drop(answer.try_send(result))) });
         answered.recv_timeout(timeout + GRACE).unwrap_or_else(|reason| match reason {
             RecvTimeoutError::Disconnected => Err(FlushError::ShutDown),
             RecvTimeoutError::Timeout => {

@@ -108,7 +108,10 @@ impl Delivery {
                 Answer::NoMultipart => {
                     self.transport.use_multipart(false);
                     self.notices.warn(Notice::OldServer, || {
-                        format!("{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments", self.endpoint)
+                        format!(
+                            "{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments",
+                            self.endpoint
+                        )
                     });
                     continue;
                 }
@@ -191,7 +194,8 @@ impl Delivery {
             return None;
         }
         self.notices.warn(Notice::TooLarge, || {
-            "a run was larger than the server takes: its largest fields were left out and say how large they were".into()
+            "a run was larger than the server takes: its largest fields were left out and say how large they were"
+                .into()
         });
         Batch::of_one(&raw, self.level.filter(|_| batch.compressed))
     }

@@ -58,10 +58,17 @@ impl Transport {
         let mut headers = HeaderMap::new();
         headers.insert("x-api-key", key);
         if let Some(workspace) = &config.workspace_id {
-            let value = HeaderValue::from_str(workspace).map_err(|_| ConfigError::InvalidWorkspaceId(workspace.clone()))?;
+            let value =
+                HeaderValue::from_str(workspace).map_err(|_| ConfigError::InvalidWorkspaceId(workspace.clone()))?;
             headers.insert("x-tenant-id", value);
         }
-        Ok(Self { http: OnceLock::new(), headers, timeout: config.retry.timeout, base, multipart: AtomicBool::new(true) })
+        Ok(Self {
+            http: OnceLock::new(),
+            headers,
+            timeout: config.retry.timeout,
+            base,
+            multipart: AtomicBool::new(true),
+        })
     }
 
     /// The HTTP client, made when it is needed first: it reads the system's certificates, which
