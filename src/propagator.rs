@@ -69,7 +69,8 @@ impl TextMapPropagator for LangSmithPropagator {
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
         let Some(header) = extractor.get(HEADER) else { return context.clone() };
-        let order = if header.len() > MAX_LENGTH { Err(None) } else { header.trim().parse::<DottedOrder>().map_err(Some) };
+        let order =
+            if header.len() > MAX_LENGTH { Err(None) } else { header.trim().parse::<DottedOrder>().map_err(Some) };
         match order {
             Ok(order) => context.with_value(RemoteRun(order)),
             Err(reason) => {

@@ -175,7 +175,14 @@ impl<T: AsRef<SpanData>> Held<T> {
                 let bytes = waiting.bytes;
                 let Some(waiting) = self.spans.remove(&child) else { continue };
                 self.bytes -= bytes;
-                let child_node = place(self.run_ids, waiting.item.as_ref(), Some(&node), waiting.overrides, false, Remote::default());
+                let child_node = place(
+                    self.run_ids,
+                    waiting.item.as_ref(),
+                    Some(&node),
+                    waiting.overrides,
+                    false,
+                    Remote::default(),
+                );
                 self.placed.insert(child, Arc::clone(&child_node));
                 out.push((waiting.item, Arc::clone(&child_node)));
                 parents.push((child, child_node));
