@@ -23,6 +23,8 @@ pub(crate) enum Work {
     /// Ended spans whose places are not known.
     Ended(Vec<SpanData>),
     Run(Box<Run>),
+    /// More about a run that was submitted before.
+    Update(Box<Run>),
     /// Answer when all that came before is delivered or given up.
     Flush(Flush),
 }
@@ -31,7 +33,7 @@ impl Work {
     /// How many runs it stands for.
     fn runs(&self) -> u64 {
         match self {
-            Self::Placed(_) | Self::Run(_) => 1,
+            Self::Placed(_) | Self::Run(_) | Self::Update(_) => 1,
             Self::Ended(spans) => spans.len() as u64,
             Self::Flush(_) => 0,
         }
@@ -42,7 +44,7 @@ impl Work {
         match self {
             Self::Placed(placed) => span_bytes(&placed.span),
             Self::Ended(spans) => spans.iter().map(span_bytes).sum(),
-            Self::Run(run) => run_bytes(run),
+            Self::Run(run) | Self::Update(run) => run_bytes(run),
             Self::Flush(_) => 0,
         }
     }
@@ -95,6 +97,7 @@ impl std::fmt::Debug for Work {
             Self::Placed(_) => "Placed",
             Self::Ended(_) => "Ended",
             Self::Run(_) => "Run",
+            Self::Update(_) => "Update",
             Self::Flush(_) => "Flush",
         })
     }
