@@ -209,7 +209,7 @@ impl Worker {
                 Work::Run(run) => self.add_run(&run, Operation::Post),
                 Work::Update(run) => {
                     if let Some(run) = self.updates.update(run) {
-                        self.add_run(&run, Operation::Patch);
+                        self.add_update(&run);
                     }
                 }
                 Work::Flush(flush) => self.begin_flush(flush),
@@ -302,6 +302,12 @@ impl Worker {
         }
     }
 
+    /// An update that did not meet its post is counted from now on.
+    fn add_update(&mut self, run: &Run) {
+        self.queue.counters.submit(1);
+        self.add_run(run, Operation::Patch);
+    }
+
     /// Writes a run into the batch, or into the next one where it does not fit.
     fn write_run(&mut self, run: &Run, operation: Operation) {
         self.batch.prepare(run, operation, &self.shared, self.limits.bytes);
@@ -364,7 +370,7 @@ impl Worker {
         let updates = self.updates.batch_done(number);
         if !updates.is_empty() {
             for update in updates {
-                self.add_run(&update, Operation::Patch);
+                self.add_update(&update);
             }
             if !self.flushes.is_empty() {
                 // Who flushes waits for these too.
@@ -430,9 +436,7 @@ impl Worker {
             drop(Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone()));
         }
         self.unfinished.clear();
-        let lost = self.updates.clear();
-        self.queue.counters.take(lost);
-        self.queue.counters.drop_taken(DropReason::ShutDown, lost);
+        self.queue.counters.drop_submitted(DropReason::ShutDown, self.updates.clear());
         self.queue.end();
     }
 }
