@@ -6,6 +6,7 @@ mod id;
 mod run_type;
 mod time;
 mod usage;
+mod usage_from;
 
 pub use builder::RunBuilder;
 pub use dotted_order::{DottedOrder, ParseDottedOrderError};
