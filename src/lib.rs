@@ -1,6 +1,8 @@
 //! Exports OpenTelemetry spans to LangSmith as runs.
 
 mod config;
+#[allow(dead_code, unused_imports)]
+mod convert;
 mod env;
 mod error;
 mod json;
