@@ -1,5 +1,7 @@
 //! From spans to runs.
 
+mod messages;
 mod usage;
 
+pub(crate) use messages::{is_indexed, Messages};
 pub(crate) use usage::{Count, InputTokens, Usage, UsageContext};
