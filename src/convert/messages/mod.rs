@@ -6,15 +6,19 @@
 mod attachments;
 mod blocks;
 mod calls;
+mod documents;
 mod events;
 mod flat;
 mod indexed;
 mod part;
 mod parts;
 mod read;
+mod tools;
 mod write;
 
+pub(crate) use documents::write_documents;
 pub(crate) use indexed::is_indexed;
+pub(crate) use tools::write_tools;
 
 use crate::json::write_string;
 use crate::run::Attachment;
