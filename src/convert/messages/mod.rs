@@ -188,4 +188,6 @@ impl Messages {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
