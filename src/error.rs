@@ -48,9 +48,6 @@ pub enum ConfigError {
         /// What it takes.
         expected: &'static str,
     },
-    /// The HTTP client could not be made.
-    #[error("the HTTP client could not be made: {0}")]
-    Http(String),
     /// The operating system gave no thread.
     #[error("the sender's thread could not be started: {0}")]
     Thread(String),

@@ -1,7 +1,338 @@
-//! From spans to runs.
+//! A span and its place become a run.
+//!
+//! [`Frame`] sorts the attributes in one pass; then each convention that is present moves what it
+//! knows into the [`Draft`], in the order of [`CONVENTIONS`]: the first writer of a field wins.
+//! What nobody took goes to the metadata.
 
+mod attachment;
+mod draft;
+mod events;
+mod frame;
+mod genai;
+mod genai_old;
+mod langsmith;
 mod messages;
+mod openinference;
+mod provider;
+mod status;
+mod tracing_fields;
 mod usage;
 
-pub(crate) use messages::{is_indexed, write_documents, write_tools, Messages};
-pub(crate) use usage::{Count, InputTokens, Usage, UsageContext};
+use crate::json::{write_array, write_hex, write_string, Json, Object};
+use crate::lineage::Node;
+use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
+use draft::{insert_any, Draft};
+use frame::{Convention, Frame, Left};
+use opentelemetry::trace::{Link, SpanKind};
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::Resource;
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
+use usage::{InputTokens, UsageContext};
+
+/// All conventions, strongest first. To add one, add a file and a line.
+const CONVENTIONS: &[Convention] = &[
+    tracing_fields::CONVENTION,
+    langsmith::CONVENTION,
+    genai::CONVENTION,
+    openinference::CONVENTION,
+    genai_old::CONVENTION,
+];
+/// Events with the details of a call rank behind this convention.
+const GENAI: usize = 2;
+
+/// What describes the process, for the root of each trace.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    metadata: Object,
+    project: Option<Project>,
+}
+
+impl Origin {
+    pub(crate) fn new(resource: &Resource) -> Self {
+        let mut origin = Self::default();
+        for (key, value) in resource {
+            match key.as_str() {
+                "langsmith.project" => origin.project = Some(Project::Name(value.as_str().into())),
+                // Every SDK says these of itself.
+                name if name.starts_with("telemetry.sdk.") => {}
+                name @ ("service.name" | "service.version" | "deployment.environment.name") => {
+                    origin.metadata.insert(name, value);
+                }
+                name => drop(origin.metadata.insert(&format!("resource.{name}"), value)),
+            }
+        }
+        origin
+    }
+}
+
+/// Converts spans, one after the other, in memory that it keeps.
+#[derive(Debug)]
+pub(crate) struct Converter {
+    origin: Arc<OnceLock<Origin>>,
+    frame: Frame,
+    spare: Extra,
+}
+
+impl Converter {
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>) -> Self {
+        Self { origin, frame: Frame::default(), spare: Extra::default() }
+    }
+
+    /// Makes a run of a span. `interrupted` says that the span never ended.
+    pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
+        let attributes = &*span.attributes;
+        let mut draft = Draft::new(std::mem::take(&mut self.spare), node.start());
+        draft.interrupted = interrupted;
+        identify(span, node, &mut draft.extra);
+
+        self.frame.read(attributes);
+        for (number, convention) in CONVENTIONS.iter().enumerate() {
+            if self.frame.has(number) {
+                (convention.convert)(&mut self.frame.view(attributes, number), &mut draft);
+            }
+            if number == GENAI && !span.events.is_empty() {
+                events::details(&span.events, &mut draft);
+            }
+        }
+        if !span.events.is_empty() {
+            events::messages(&span.events, &mut draft);
+        }
+        settle_type(&mut draft);
+        events::rest(&span.events, &mut draft);
+        self.keep_left(attributes, &mut draft);
+        describe(span, node, &mut draft.extra);
+        let origin = self.origin.get();
+        if node.is_root() {
+            if let Some(origin) = origin {
+                draft.extra.metadata.append(&origin.metadata);
+            }
+        }
+        let mut run = finish(span, node, draft);
+        if run.project.is_none() {
+            run.project = origin.and_then(|origin| origin.project.clone());
+        }
+        run
+    }
+
+    /// Takes back the memory of a run that is encoded.
+    pub(crate) fn recycle(&mut self, run: Run) {
+        let mut extra = run.extra;
+        for object in [&mut extra.metadata, &mut extra.invocation_params, &mut extra.otel, &mut extra.runtime] {
+            object.clear();
+        }
+        // One huge span shall not keep its memory for ever.
+        if extra.metadata.capacity() <= 64 << 10 {
+            self.spare = extra;
+        }
+    }
+
+    /// What nobody took: the arguments of a function are its inputs, the rest is metadata.
+    fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft) {
+        let takes_arguments = draft.is_tracing
+            && draft.inputs.is_none()
+            && matches!(draft.run_type(), RunType::Chain | RunType::Tool | RunType::Parser);
+        let mut arguments = Object::default();
+        let metadata = &mut draft.extra.metadata;
+        self.frame.left(attributes, |left, attribute| {
+            if takes_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute) {
+                tracing_fields::insert_argument(&mut arguments, attribute);
+            } else if !is_secret(attribute.key.as_str()) {
+                metadata.insert(attribute.key.as_str(), &attribute.value);
+            }
+        });
+        if !arguments.is_empty() {
+            draft.inputs_with(|out| {
+                arguments.write_to(out);
+                true
+            });
+        }
+    }
+}
+
+/// Headers that hold credentials are not sent on.
+fn is_secret(name: &str) -> bool {
+    name.strip_prefix("http.request.header.").is_some_and(|header| {
+        ["authorization", "cookie", "x-api-key", "proxy-authorization"]
+            .iter()
+            .any(|secret| header.eq_ignore_ascii_case(secret))
+    })
+}
+
+/// The span's own ids, by which a run is found in other backends and back.
+fn identify(span: &SpanData, node: &Node, extra: &mut Extra) {
+    let metadata = &mut extra.metadata;
+    metadata.insert_with("OTEL_TRACE_ID", |out| write_hex(out, &span.span_context.trace_id().to_bytes()));
+    metadata.insert_with("OTEL_SPAN_ID", |out| write_hex(out, &span.span_context.span_id().to_bytes()));
+    let parent = span.parent_span_id.to_bytes();
+    if node.is_root() && parent != [0; 8] {
+        metadata.insert_with("OTEL_PARENT_SPAN_ID", |out| write_hex(out, &parent));
+    }
+}
+
+/// What only describes the span.
+fn describe(span: &SpanData, node: &Node, extra: &mut Extra) {
+    let otel = &mut extra.otel;
+    let scope = &span.instrumentation_scope;
+    if !scope.name().is_empty() {
+        otel.insert_str("scope_name", scope.name());
+    }
+    if let Some(version) = scope.version() {
+        otel.insert_str("scope_version", version);
+    }
+    match span.span_kind {
+        SpanKind::Internal => {}
+        SpanKind::Client => drop(otel.insert_str("span_kind", "client")),
+        SpanKind::Server => drop(otel.insert_str("span_kind", "server")),
+        SpanKind::Producer => drop(otel.insert_str("span_kind", "producer")),
+        SpanKind::Consumer => drop(otel.insert_str("span_kind", "consumer")),
+    }
+    if !span.links.is_empty() {
+        otel.insert_with("links", |out| write_array(out, &*span.links, write_link));
+    }
+    for (name, dropped) in [
+        ("dropped_attributes_count", span.dropped_attributes_count),
+        ("dropped_events_count", span.events.dropped_count),
+        ("dropped_links_count", span.links.dropped_count),
+    ] {
+        if dropped > 0 {
+            otel.insert_i64(name, dropped.into());
+        }
+    }
+    // The run takes its parent's start where a clock says that it began before.
+    let true_start = chrono::DateTime::<chrono::Utc>::from(clamp(span.start_time));
+    if Timestamp::from_datetime(true_start) != node.start() || clamp(span.start_time) != span.start_time {
+        extra.metadata.insert_with("otel_start_time", |out| {
+            let _ = write!(out, "\"{}\"", true_start.to_rfc3339());
+        });
+    }
+}
+
+/// Moments that chrono can tell: within 200,000 years of 1970.
+fn clamp(time: std::time::SystemTime) -> std::time::SystemTime {
+    use std::time::{Duration, UNIX_EPOCH};
+    const FAR: Duration = Duration::from_secs(6_000_000_000_000);
+    let (earliest, latest) = (UNIX_EPOCH.checked_sub(FAR), UNIX_EPOCH.checked_add(FAR));
+    time.clamp(earliest.unwrap_or(UNIX_EPOCH), latest.unwrap_or(UNIX_EPOCH))
+}
+
+fn write_link(out: &mut String, link: &Link) {
+    let mut object = Object::default();
+    object.insert_str("trace_id", &link.span_context.trace_id().to_string());
+    object.insert_str("span_id", &link.span_context.span_id().to_string());
+    for KeyValue { key, value, .. } in link.attributes.iter().rev() {
+        insert_any(&mut object, key.as_str(), value);
+    }
+    object.write_to(out);
+}
+
+/// A span that names a model, and has messages or counts, is a call of it.
+fn settle_type(draft: &mut Draft) {
+    let called = draft.extra.metadata.contains("ls_model_name") && (draft.has_messages || !draft.usage.is_empty());
+    if called {
+        draft.set_run_type(draft::TypeRank::Presence, RunType::Llm);
+    }
+    if draft.run_type() == RunType::Llm {
+        draft.extra.metadata.insert_str("ls_model_type", if draft.is_text_completion { "llm" } else { "chat" });
+    }
+}
+
+fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
+    let dotted_order = node.dotted_order();
+    for (name, wanted) in std::mem::take(&mut draft.placement) {
+        let used = dotted_order.ids().any(|id| id.to_string() == wanted) || dotted_order.as_str() == wanted;
+        if !used {
+            draft.extra.metadata.insert_str(name, &wanted);
+        }
+    }
+    let error = status::error(span, &mut draft);
+    if let Some(shared) = node.shared() {
+        draft.extra.metadata.append(&shared.metadata);
+        shared.tags.iter().for_each(|tag| draft.tag(tag));
+    }
+    if let Some(reason) = draft.finish_reason.take() {
+        draft.extra.metadata.insert_str("finish_reason", &reason);
+    }
+    add_usage(&mut draft);
+    let start = node.start();
+    Run {
+        dotted_order,
+        name: name(span, &mut draft),
+        run_type: draft.run_type(),
+        start,
+        end: Some(Timestamp::from_system_time(span.end_time).max(start)),
+        project: node.shared().and_then(|shared| shared.project.clone()),
+        tags: draft.tags,
+        inputs: draft.inputs,
+        outputs: draft.outputs,
+        error,
+        events: draft.events.finish(),
+        extra: draft.extra,
+        reference_example_id: draft.reference_example_id,
+        attachments: draft.attachments,
+    }
+}
+
+fn name(span: &SpanData, draft: &mut Draft) -> std::borrow::Cow<'static, str> {
+    let name = draft.take_name().unwrap_or_else(|| span.name.clone());
+    match shorten_name(&name) {
+        Some(short) => {
+            if !name.is_empty() {
+                draft.extra.metadata.insert_str("otel_span_name", &name);
+            }
+            short.into()
+        }
+        None => name,
+    }
+}
+
+/// Counts stand in the metadata, and in the outputs of a model's call too. LangSmith adds up what
+/// stands below a run, so what an agent counts itself goes by another name.
+fn add_usage(draft: &mut Draft) {
+    if draft.usage.is_empty() {
+        return;
+    }
+    let is_sum = draft.run_type() == RunType::Chain && !draft.usage.is_whole();
+    let mut usage = String::new();
+    let metadata = &draft.extra.metadata;
+    let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
+    let context = UsageContext {
+        provider: text("ls_provider"),
+        rig_exclusive: draft.rig_exclusive,
+        service_tier: text("service_tier"),
+        input_tokens: InputTokens::Auto,
+    };
+    if !draft.usage.finish(&context, &mut usage) {
+        return;
+    }
+    if is_sum {
+        draft.extra.metadata.insert_raw("ls_aggregated_usage", &usage);
+        return;
+    }
+    draft.extra.metadata.insert_raw("usage_metadata", &usage);
+    if draft.run_type() == RunType::Llm {
+        if let Some(outputs) = draft.outputs.take() {
+            draft.outputs = Some(with_member(outputs, "usage_metadata", &usage));
+        }
+    }
+}
+
+/// The object with one more member, if it has none of that name.
+fn with_member(object: Json, name: &str, json: &str) -> Json {
+    let mut quoted = String::new();
+    write_string(&mut quoted, name);
+    if object.as_str().contains(&quoted) {
+        return object;
+    }
+    let mut text = object.into_string();
+    text.truncate(text.trim_end().len() - 1);
+    if !text.trim_end().ends_with('{') {
+        text.push(',');
+    }
+    text.push_str(&quoted);
+    text.push(':');
+    text.push_str(json);
+    text.push('}');
+    Json::from_trusted(text)
+}

@@ -93,6 +93,11 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// The application gave the whole object itself.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole.is_some()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.known == 0 && self.whole.is_none()
     }
@@ -373,4 +378,5 @@ impl<'a> Members<'a> {
 }
 
 #[cfg(test)]
+#[path = "usage_tests.rs"]
 mod tests;

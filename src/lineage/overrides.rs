@@ -1,8 +1,7 @@
 //! The `langsmith.*` attributes by which an application places a span itself.
 
-use crate::run::{DottedOrder, RunId};
+use crate::run::{DottedOrder, Project, RunId};
 use opentelemetry::{KeyValue, Value};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// What the attributes ask for. Only what a span has when it starts counts behind the processor:
@@ -15,7 +14,7 @@ pub(crate) struct Overrides {
     pub(super) parent_id: Option<RunId>,
     pub(super) parent_span: Option<u64>,
     pub(super) order: Option<DottedOrder>,
-    pub(super) project: Option<Arc<str>>,
+    pub(super) project: Option<Project>,
 }
 
 impl Overrides {
@@ -42,7 +41,12 @@ impl Overrides {
             "traceable_parent_otel_span_id" => {
                 self.parent_span = u64::from_str_radix(text, 16).ok().filter(|id| *id != 0)
             }
-            "trace.session_name" => self.project = (!text.is_empty()).then(|| text.into()),
+            "trace.session_name" if !text.is_empty() => self.project = Some(Project::Name(text.into())),
+            "trace.session_id" => {
+                if let Ok(id) = text.parse() {
+                    self.project.get_or_insert(Project::Id(id));
+                }
+            }
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-use super::{shorten_name, DottedOrder, Extra, Run, RunId, RunType, Timestamp, UsageMetadata};
+use super::{shorten_name, DottedOrder, Extra, Project, Run, RunId, RunType, Timestamp, UsageMetadata};
 use crate::error::RunError;
 use crate::json::Json;
 use chrono::{DateTime, Utc};
@@ -120,7 +120,7 @@ impl RunBuilder {
 
     /// The project, where it is not the configured one. Runs of one trace share one project.
     pub fn project(mut self, project: &str) -> Self {
-        self.run.project = Some(project.into());
+        self.run.project = Some(Project::Name(project.into()));
         self
     }
 

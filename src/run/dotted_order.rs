@@ -9,7 +9,7 @@ const TIME: usize = 22;
 /// Characters of an id.
 const ID: usize = 36;
 /// Characters of a whole segment. Segments are joined by a dot.
-pub(crate) const SEGMENT: usize = TIME + ID;
+const SEGMENT: usize = TIME + ID;
 /// A text of more segments than this is refused when it comes from outside.
 const MAX_SEGMENTS: usize = 10_000;
 

@@ -13,7 +13,6 @@ pub use id::RunId;
 pub use run_type::{ParseRunTypeError, RunType};
 pub use usage::UsageMetadata;
 
-pub(crate) use dotted_order::SEGMENT;
 pub(crate) use time::Timestamp;
 
 use crate::json::{Json, Object};
@@ -36,7 +35,7 @@ pub struct Run {
     pub(crate) start: Timestamp,
     pub(crate) end: Option<Timestamp>,
     /// `None`: the configured project.
-    pub(crate) project: Option<Arc<str>>,
+    pub(crate) project: Option<Project>,
     pub(crate) tags: Vec<String>,
     pub(crate) inputs: Option<Json>,
     pub(crate) outputs: Option<Json>,
@@ -45,6 +44,13 @@ pub struct Run {
     pub(crate) extra: Extra,
     pub(crate) reference_example_id: Option<RunId>,
     pub(crate) attachments: Vec<Attachment>,
+}
+
+/// Where a trace goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Project {
+    Name(Arc<str>),
+    Id(RunId),
 }
 
 /// The members of a run's `extra`.
@@ -126,9 +132,13 @@ impl Run {
         self.end.map(Timestamp::to_datetime)
     }
 
-    /// The project it goes to; `None` for the configured one.
+    /// The name of the project it goes to; `None` for the configured one, and for one that is
+    /// named by its id.
     pub fn project(&self) -> Option<&str> {
-        self.project.as_deref()
+        match &self.project {
+            Some(Project::Name(name)) => Some(name),
+            Some(Project::Id(_)) | None => None,
+        }
     }
 
     /// The tags, in the order they were given.

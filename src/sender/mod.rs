@@ -1,3 +1,17 @@
+//! Getting runs to LangSmith: queue, batches, requests, and an account of each run.
+
+mod batch;
+mod client;
+mod delivery;
+mod encode;
+mod multipart;
+mod notice;
+mod oversize;
+mod queue;
 mod stats;
-pub(crate) use stats::Counters;
+mod transport;
+mod worker;
+
+pub use client::Client;
+pub(crate) use queue::{Placed, Work};
 pub use stats::{DropReason, Stats};

@@ -4,7 +4,8 @@ use super::read::{decode, elements, escaped, is_string, Members};
 use super::write::write_member;
 use crate::json::write_string;
 use crate::run::Attachment;
-use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::Engine;
 use std::fmt::Write;
 
@@ -31,6 +32,7 @@ impl Attachments {
         Self { prefix, inline: INLINE, files: Vec::new(), taken: 0 }
     }
 
+    #[cfg(test)]
     pub(super) fn set_inline(&mut self, bytes: usize) {
         self.inline = bytes;
     }
@@ -138,7 +140,10 @@ pub(super) fn write_inline(out: &mut String, json: &str) {
 }
 
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let engine = if text.contains(['-', '_']) { URL_SAFE_PAD_INDIFFERENT } else { STANDARD_PAD_INDIFFERENT };
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    let engine = GeneralPurpose::new(alphabet, LENIENT);
     if text.contains(|c: char| c.is_ascii_whitespace()) {
         let text: String = text.split_ascii_whitespace().collect();
         engine.decode(text).ok()

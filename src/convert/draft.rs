@@ -1,0 +1,285 @@
+//! What conventions write into: the run as it comes to be. The first writer of a field wins.
+
+use super::usage::Usage;
+use crate::json::{scan, write_attribute, write_f64, write_string, Json, Object};
+use crate::run::{Attachment, Extra, RunId, RunType, Timestamp};
+use opentelemetry::Value;
+use std::borrow::Cow;
+
+/// How sure a run type is: MAPPING §4, surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TypeRank {
+    /// `langsmith.span.kind`
+    Explicit,
+    /// `gen_ai.operation.name`
+    Operation,
+    /// An attribute that only such spans have.
+    Presence,
+    Nothing,
+}
+
+/// Where a name comes from: MAPPING §3, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameSource {
+    Explicit,
+    /// Counts for tools.
+    Tool,
+    /// Counts for agents and workflows.
+    Agent,
+}
+
+#[derive(Debug)]
+pub(super) struct Draft {
+    run_type: (TypeRank, RunType),
+    names: [Option<Cow<'static, str>>; 3],
+    pub(super) inputs: Option<Json>,
+    pub(super) outputs: Option<Json>,
+    pub(super) extra: Extra,
+    pub(super) usage: Usage,
+    pub(super) tags: Vec<String>,
+    pub(super) attachments: Vec<Attachment>,
+    pub(super) reference_example_id: Option<RunId>,
+    pub(super) events: Events,
+    /// What the attributes say of an error; the status decides whether there is one.
+    pub(super) error_type: Option<String>,
+    /// An attribute says that there was an error, whatever the status is.
+    pub(super) failed: Option<String>,
+    pub(super) is_agent: bool,
+    pub(super) has_messages: bool,
+    pub(super) is_text_completion: bool,
+    /// The span was made by rig, and counts cached tokens beside the input.
+    pub(super) is_rig: bool,
+    pub(super) rig_exclusive: bool,
+    pub(super) finish_reason: Option<String>,
+    /// Where the application wanted the run to stand, as far as attributes say.
+    pub(super) placement: Vec<(&'static str, String)>,
+    /// The span was made by `tracing`.
+    pub(super) is_tracing: bool,
+    pub(super) interrupted: bool,
+    pub(super) first_token: Option<Timestamp>,
+    pub(super) started: Timestamp,
+}
+
+/// The run's events, as a JSON array that grows.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    text: String,
+}
+
+impl Events {
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut String)) {
+        self.text.push(if self.text.is_empty() { '[' } else { ',' });
+        write(&mut self.text);
+    }
+
+    pub(super) fn finish(mut self) -> Option<Json> {
+        (!self.text.is_empty()).then(|| {
+            self.text.push(']');
+            Json::from_trusted(self.text)
+        })
+    }
+}
+
+impl Draft {
+    /// A draft in memory that earlier runs used.
+    pub(super) fn new(extra: Extra, started: Timestamp) -> Self {
+        Self {
+            run_type: (TypeRank::Nothing, RunType::Chain),
+            names: [const { None }; 3],
+            inputs: None,
+            outputs: None,
+            extra,
+            usage: Usage::default(),
+            tags: Vec::new(),
+            attachments: Vec::new(),
+            reference_example_id: None,
+            events: Events::default(),
+            error_type: None,
+            failed: None,
+            is_agent: false,
+            has_messages: false,
+            is_text_completion: false,
+            is_rig: false,
+            rig_exclusive: false,
+            finish_reason: None,
+            placement: Vec::new(),
+            is_tracing: false,
+            interrupted: false,
+            first_token: None,
+            started,
+        }
+    }
+
+    pub(super) fn set_run_type(&mut self, rank: TypeRank, run_type: RunType) {
+        if rank < self.run_type.0 {
+            self.run_type = (rank, run_type);
+        }
+    }
+
+    pub(super) fn run_type(&self) -> RunType {
+        self.run_type.1
+    }
+
+    pub(super) fn set_name(&mut self, source: NameSource, name: &str) {
+        if !name.trim().is_empty() {
+            self.names[source as usize].get_or_insert_with(|| name.to_owned().into());
+        }
+    }
+
+    /// The name for a run of the type that it turned out to be.
+    pub(super) fn take_name(&mut self) -> Option<Cow<'static, str>> {
+        let [explicit, tool, agent] = std::mem::take(&mut self.names);
+        explicit
+            .or_else(|| tool.filter(|_| self.run_type() == RunType::Tool))
+            .or_else(|| agent.filter(|_| self.is_agent))
+    }
+
+    /// Writes the inputs, if nobody has, and if `write` says that it wrote an object.
+    pub(super) fn inputs_with(&mut self, write: impl FnOnce(&mut String) -> bool) -> bool {
+        set_with(&mut self.inputs, write)
+    }
+
+    pub(super) fn outputs_with(&mut self, write: impl FnOnce(&mut String) -> bool) -> bool {
+        set_with(&mut self.outputs, write)
+    }
+
+    /// Takes a value as the inputs: a JSON object as it is, everything else under `input`.
+    pub(super) fn set_inputs(&mut self, value: &Value) -> bool {
+        self.inputs_with(|out| write_object(out, "input", value))
+    }
+
+    pub(super) fn set_outputs(&mut self, value: &Value) -> bool {
+        self.outputs_with(|out| write_object(out, "output", value))
+    }
+
+    /// Adds a tag, once.
+    pub(super) fn tag(&mut self, tag: &str) {
+        let tag = tag.trim();
+        if !tag.is_empty() && !self.tags.iter().any(|other| other == tag) {
+            self.tags.push(tag.to_owned());
+        }
+    }
+
+    /// Adds tags that came as a list, as a JSON list, or separated by commas.
+    pub(super) fn tags(&mut self, value: &Value) {
+        match value {
+            Value::Array(opentelemetry::Array::String(tags)) => tags.iter().for_each(|tag| self.tag(tag.as_str())),
+            Value::String(text) => match serde_json::from_str::<Vec<String>>(text.as_str()) {
+                Ok(tags) => tags.iter().for_each(|tag| self.tag(tag)),
+                Err(_) => text.as_str().split(',').for_each(|tag| self.tag(tag)),
+            },
+            other => self.tag(&other.to_string()),
+        }
+    }
+
+    /// The first token came this long after the start.
+    pub(super) fn first_token_after(&mut self, seconds: f64) -> bool {
+        let Ok(after) = std::time::Duration::try_from_secs_f64(seconds) else { return false };
+        let at = self.started.saturating_add(after);
+        self.first_token.get_or_insert(at);
+        true
+    }
+}
+
+fn set_with(field: &mut Option<Json>, write: impl FnOnce(&mut String) -> bool) -> bool {
+    if field.is_some() {
+        return false;
+    }
+    let mut text = String::new();
+    let written = write(&mut text);
+    if written {
+        *field = Some(Json::from_trusted(text));
+    }
+    written
+}
+
+/// Writes a value as an object: JSON objects pass through, everything else goes under `name`.
+/// Texts are JSON when they are an object or a list; `42` in a text is text.
+pub(super) fn write_object(out: &mut String, name: &str, value: &Value) -> bool {
+    if super::frame::is_empty(value) {
+        return false;
+    }
+    if let Value::String(text) = value {
+        if let Some(object) = scan::object(text.as_str()) {
+            out.push_str(object);
+            return true;
+        }
+    }
+    write_member(out, name, value)
+}
+
+/// Writes an object of one member.
+pub(super) fn write_member(out: &mut String, name: &str, value: &Value) -> bool {
+    out.push('{');
+    write_string(out, name);
+    out.push(':');
+    write_any(out, value);
+    out.push('}');
+    true
+}
+
+/// Writes a value, a text that is a JSON document as that document.
+pub(super) fn write_any(out: &mut String, value: &Value) {
+    match value {
+        Value::String(text) => match scan::document(text.as_str()) {
+            Some(json) => out.push_str(json),
+            None => write_string(out, text.as_str()),
+        },
+        other => write_attribute(out, other),
+    }
+}
+
+/// Adds a member, a text that is a JSON document as that document.
+pub(super) fn insert_any(object: &mut Object, name: &str, value: &Value) -> bool {
+    object.insert_with(name, |out| write_any(out, value))
+}
+
+/// Adds a member that is a number: `tracing` delivers unsigned integers as text.
+pub(super) fn insert_number(object: &mut Object, name: &str, value: &Value) -> bool {
+    match number(value) {
+        Some(Number::Integer(number)) => object.insert_i64(name, number),
+        Some(Number::Float(number)) => object.insert_with(name, |out| write_f64(out, number)),
+        None => object.insert(name, value),
+    }
+}
+
+/// A number of either kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    Integer(i64),
+    Float(f64),
+}
+
+/// Reads a number from whatever form it came in.
+pub(super) fn number(value: &Value) -> Option<Number> {
+    match value {
+        Value::I64(number) => Some(Number::Integer(*number)),
+        Value::F64(number) => number.is_finite().then_some(Number::Float(*number)),
+        Value::String(text) => {
+            let text = text.as_str().trim();
+            text.parse()
+                .map(Number::Integer)
+                .ok()
+                .or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite()).map(Number::Float))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn float(value: &Value) -> Option<f64> {
+    match number(value)? {
+        #[allow(clippy::cast_precision_loss)]
+        Number::Integer(number) => Some(number as f64),
+        Number::Float(number) => Some(number),
+    }
+}
+
+/// Reads a flag, a text one too.
+pub(super) fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) if text.as_str().eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.as_str().eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! Span events: exceptions, first tokens, returned values, and whatever else an application notes.
+
+use super::draft::insert_any;
+use super::tracing_fields::write_debug;
+use super::{genai, genai_old, Draft};
+use crate::json::{write_string, Object};
+use crate::run::Timestamp;
+use opentelemetry::trace::Event;
+use opentelemetry::{KeyValue, Value};
+
+/// Events that carry what newer instrumentations put into attributes. They come before older
+/// conventions.
+pub(super) fn details(events: &[Event], draft: &mut Draft) {
+    for event in events.iter().filter(|event| event.name == "gen_ai.client.inference.operation.details") {
+        genai::details_event(&event.attributes, draft);
+    }
+}
+
+/// The messages of old instrumentations.
+pub(super) fn messages(events: &[Event], draft: &mut Draft) {
+    if events.iter().any(|event| genai_old::is_message(&event.name)) {
+        genai_old::events(events, draft);
+    }
+}
+
+/// Everything else goes to the run's own events.
+pub(super) fn rest(events: &[Event], draft: &mut Draft) {
+    let returned = events.iter().rposition(is_return);
+    for (position, event) in events.iter().enumerate() {
+        if is_first_token(&event.name) {
+            draft.first_token.get_or_insert(Timestamp::from_system_time(event.timestamp));
+        } else if returned == Some(position) {
+            if let Some(value) = find(&event.attributes, "return") {
+                let written = draft.outputs_with(|out| write_returned(out, value));
+                if !written {
+                    keep(event, draft);
+                }
+            }
+        } else if !genai_old::is_message(&event.name) && event.name != "gen_ai.client.inference.operation.details" {
+            keep(event, draft);
+        }
+    }
+    if let Some(time) = draft.first_token {
+        draft.events.push(|out| {
+            out.push_str("{\"name\":\"new_token\",\"time\":\"");
+            time.push_rfc3339(out);
+            out.push_str("\"}");
+        });
+    }
+}
+
+/// The value of an event's attribute; the last one counts.
+pub(super) fn find<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a Value> {
+    attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).map(|attribute| &attribute.value)
+}
+
+/// `#[instrument(ret)]` makes an event that has a field `return` and no message.
+fn is_return(event: &Event) -> bool {
+    event.name.starts_with("event ") && find(&event.attributes, "return").is_some()
+}
+
+fn write_returned(out: &mut String, value: &Value) -> bool {
+    let mut text = String::new();
+    write_debug(&mut text, value);
+    if text.starts_with('{') {
+        out.push_str(&text);
+    } else {
+        out.push_str("{\"output\":");
+        out.push_str(&text);
+        out.push('}');
+    }
+    true
+}
+
+fn is_first_token(name: &str) -> bool {
+    matches!(name, "new_token" | "gen_ai.content.chunk" | "ai.stream.firstChunk" | "First Token Stream Event")
+}
+
+fn keep(event: &Event, draft: &mut Draft) {
+    draft.events.push(|out| {
+        out.push_str("{\"name\":");
+        write_string(out, &event.name);
+        out.push_str(",\"time\":\"");
+        Timestamp::from_system_time(event.timestamp).push_rfc3339(out);
+        out.push('"');
+        let mut fields = Object::default();
+        // Of several with one name the last one counts, and the first one in an object stays.
+        for KeyValue { key, value, .. } in event.attributes.iter().rev() {
+            insert_any(&mut fields, key.as_str(), value);
+        }
+        if event.dropped_attributes_count > 0 {
+            fields.insert_i64("otel.dropped_attributes_count", event.dropped_attributes_count.into());
+        }
+        if !fields.is_empty() {
+            out.push_str(",\"kwargs\":");
+            fields.write_to(out);
+        }
+        out.push('}');
+    });
+}

@@ -1,0 +1,303 @@
+//! One pass over a span's attributes: each goes to the convention that knows it.
+
+use super::CONVENTIONS;
+use crate::json::Object;
+use opentelemetry::{KeyValue, Value};
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::Hasher;
+use std::sync::LazyLock;
+
+/// A way to describe a span by attributes.
+pub(super) struct Convention {
+    /// Attributes by their whole names. A name belongs to one convention.
+    pub(super) keys: &'static [&'static str],
+    /// Attributes by how their names begin.
+    pub(super) families: &'static [&'static str],
+    /// Moves what the attributes say into the draft. Called only for spans that have any of them.
+    pub(super) convert: fn(&mut View<'_, '_>, &mut super::Draft),
+}
+
+/// Declares a convention's attributes: an enum to ask for them by, and their names in that order.
+macro_rules! attributes {
+    ($($(#[$doc:meta])* $key:ident = $name:literal),* $(,)?) => {
+        #[derive(Clone, Copy)]
+        // Some are only gone through by position.
+        #[allow(dead_code)]
+        enum Key { $($(#[$doc])* $key),* }
+
+        impl From<Key> for usize {
+            fn from(key: Key) -> Self {
+                key as Self
+            }
+        }
+
+        const KEYS: &[&str] = &[$($name),*];
+    };
+}
+pub(super) use attributes;
+
+/// Where the registry sends an attribute.
+#[derive(Clone, Copy)]
+enum Target {
+    Slot { convention: u8, slot: u16 },
+    Family { convention: u8, family: u8, prefix: u8 },
+}
+
+struct Registry {
+    slots: FxHashMap<&'static str, Target>,
+    /// By the first byte of the prefix.
+    families: [Vec<(&'static str, Target)>; 256],
+    /// The first slot of each convention.
+    first: Vec<u16>,
+    count: usize,
+}
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    let mut registry = Registry {
+        slots: FxHashMap::default(),
+        families: std::array::from_fn(|_| Vec::new()),
+        first: Vec::new(),
+        count: 0,
+    };
+    for (convention, Convention { keys, families, .. }) in (0_u8..).zip(CONVENTIONS) {
+        let first = u16::try_from(registry.count).unwrap_or(u16::MAX);
+        registry.first.push(first);
+        for (slot, key) in (first..).zip(*keys) {
+            let before = registry.slots.insert(key, Target::Slot { convention, slot });
+            debug_assert!(before.is_none(), "{key} belongs to two conventions");
+        }
+        registry.count += keys.len();
+        for (family, prefix) in (0_u8..).zip(*families) {
+            let target = Target::Family { convention, family, prefix: u8::try_from(prefix.len()).unwrap_or(u8::MAX) };
+            registry.families[usize::from(prefix.as_bytes()[0])].push((prefix, target));
+        }
+    }
+    // The longer prefix says more.
+    for families in &mut registry.families {
+        families.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    }
+    registry
+});
+
+impl Registry {
+    fn find(&self, name: &str) -> Option<Target> {
+        if let Some(target) = self.slots.get(name) {
+            return Some(*target);
+        }
+        let families = &self.families[usize::from(*name.as_bytes().first()?)];
+        families.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, target)| *target)
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Which attribute stands where, as positions in the span's list. Kept from span to span, so that
+/// a span costs no memory here.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// By slot.
+    slots: Vec<u32>,
+    /// The slots in use, in the order of the attributes.
+    used: Vec<u16>,
+    families: Vec<Member>,
+    rest: Vec<Member>,
+    /// One bit a convention.
+    present: u64,
+    /// One bit a name in `families` and `rest`: a clear bit says that a name is new.
+    seen: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    hash: u64,
+    attribute: u32,
+    convention: u8,
+    family: u8,
+    prefix: u8,
+}
+
+impl Frame {
+    /// Sorts the attributes. Of several with one name the last one counts: the SDK appends when an
+    /// attribute is set again.
+    pub(super) fn read(&mut self, attributes: &[KeyValue]) {
+        self.clear();
+        let registry = &*REGISTRY;
+        self.slots.resize(registry.count, NONE);
+        for (attribute, KeyValue { key, .. }) in (0_u32..).zip(attributes) {
+            match registry.find(key.as_str()) {
+                Some(Target::Slot { convention, slot }) => {
+                    self.present |= 1 << convention;
+                    let place = &mut self.slots[usize::from(slot)];
+                    if *place == NONE {
+                        self.used.push(slot);
+                    }
+                    *place = attribute;
+                }
+                Some(Target::Family { convention, family, prefix }) => {
+                    self.present |= 1 << convention;
+                    self.add(attributes, Member { hash: hash(key.as_str()), attribute, convention, family, prefix });
+                }
+                None => {
+                    let hash = hash(key.as_str());
+                    self.add(attributes, Member { hash, attribute, convention: u8::MAX, family: 0, prefix: 0 });
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, attributes: &[KeyValue], member: Member) {
+        let list = if member.convention == u8::MAX { &mut self.rest } else { &mut self.families };
+        let bit = 1 << (member.hash >> 58);
+        let name = |position: u32| attributes[position as usize].key.as_str();
+        if self.seen & bit != 0 {
+            let same =
+                |other: &&mut Member| other.hash == member.hash && name(other.attribute) == name(member.attribute);
+            if let Some(before) = list.iter_mut().find(same) {
+                before.attribute = member.attribute;
+                return;
+            }
+        }
+        self.seen |= bit;
+        list.push(member);
+    }
+
+    fn clear(&mut self) {
+        for slot in self.used.drain(..) {
+            self.slots[usize::from(slot)] = NONE;
+        }
+        self.families.clear();
+        self.rest.clear();
+        (self.present, self.seen) = (0, 0);
+    }
+
+    pub(super) fn has(&self, convention: usize) -> bool {
+        self.present & (1 << convention) != 0
+    }
+
+    pub(super) fn view<'f, 'a>(&'f mut self, attributes: &'a [KeyValue], convention: usize) -> View<'f, 'a> {
+        let first = usize::from(REGISTRY.first[convention]);
+        View { frame: self, attributes, convention: convention as u8, first }
+    }
+
+    /// Calls `each` with what no convention took: attributes that conventions know but had no use
+    /// for, those of their families, then the rest.
+    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(Left, &'a KeyValue)) {
+        let slots = self.used.iter().map(|slot| self.slots[usize::from(*slot)]).filter(|position| *position != NONE);
+        let families = self.families.iter().map(|member| member.attribute).filter(|position| *position != NONE);
+        for position in slots.chain(families) {
+            each(Left::Known, &attributes[position as usize]);
+        }
+        for member in &self.rest {
+            each(Left::Unknown, &attributes[member.attribute as usize]);
+        }
+    }
+}
+
+/// Why an attribute is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// A convention knows it, but another source won.
+    Known,
+    /// No convention knows it.
+    Unknown,
+}
+
+/// One convention's attributes.
+pub(super) struct View<'f, 'a> {
+    frame: &'f mut Frame,
+    attributes: &'a [KeyValue],
+    convention: u8,
+    first: usize,
+}
+
+impl<'a> View<'_, 'a> {
+    /// Looks at an attribute and leaves it.
+    pub(super) fn peek(&self, key: impl Into<usize>) -> Option<&'a Value> {
+        let position = self.frame.slots[self.first + key.into()];
+        (position != NONE).then(|| &self.attributes[position as usize].value)
+    }
+
+    /// Takes an attribute, so that it does not go to the metadata.
+    pub(super) fn take(&mut self, key: impl Into<usize>) -> Option<&'a Value> {
+        let place = &mut self.frame.slots[self.first + key.into()];
+        let position = std::mem::replace(place, NONE);
+        (position != NONE).then(|| &self.attributes[position as usize].value)
+    }
+
+    /// Takes an attribute if `accept` says so.
+    pub(super) fn take_if(&mut self, key: impl Into<usize>, accept: impl FnOnce(&'a Value) -> bool) -> bool {
+        let key = key.into();
+        let accepted = self.peek(key).is_some_and(accept);
+        if accepted {
+            self.take(key);
+        }
+        accepted
+    }
+
+    /// A text that is not blank, taken.
+    pub(super) fn take_text(&mut self, key: impl Into<usize>) -> Option<&'a str> {
+        let key = key.into();
+        let Some(Value::String(text)) = self.peek(key) else { return None };
+        let text = text.as_str();
+        (!text.trim().is_empty()).then(|| {
+            self.take(key);
+            text
+        })
+    }
+
+    pub(super) fn peek_text(&self, key: impl Into<usize>) -> Option<&'a str> {
+        match self.peek(key) {
+            Some(Value::String(text)) if !text.as_str().trim().is_empty() => Some(text.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Takes an attribute into the metadata under another name.
+    pub(super) fn rename(&mut self, key: impl Into<usize>, metadata: &mut Object, name: &str) {
+        self.take_if(key, |value| !is_empty(value) && metadata.insert(name, value));
+    }
+
+    /// The members of a family: what follows the prefix, and the value.
+    pub(super) fn family(&self, family: u8) -> impl Iterator<Item = (&'a str, &'a Value)> + Clone + '_ {
+        let members = self.frame.families.iter().filter(move |member| {
+            member.convention == self.convention && member.family == family && member.attribute != NONE
+        });
+        members.map(|member| {
+            let KeyValue { key, value, .. } = &self.attributes[member.attribute as usize];
+            (&key.as_str()[usize::from(member.prefix)..], value)
+        })
+    }
+
+    /// Takes the members of a family that `accept` accepts.
+    pub(super) fn take_family(&mut self, family: u8, mut accept: impl FnMut(&'a str, &'a Value) -> bool) {
+        for member in &mut self.frame.families {
+            if member.convention == self.convention && member.family == family && member.attribute != NONE {
+                let KeyValue { key, value, .. } = &self.attributes[member.attribute as usize];
+                if accept(&key.as_str()[usize::from(member.prefix)..], value) {
+                    member.attribute = NONE;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a value says nothing: the next source gets its chance then.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(text) => matches!(text.as_str().trim(), "" | "[]" | "{}" | "null"),
+        Value::Array(array) => match array {
+            opentelemetry::Array::String(items) => items.is_empty(),
+            opentelemetry::Array::I64(items) => items.is_empty(),
+            opentelemetry::Array::F64(items) => items.is_empty(),
+            opentelemetry::Array::Bool(items) => items.is_empty(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}

@@ -1,0 +1,509 @@
+//! OpenTelemetry's conventions for generative AI, as of 1.37 and newer, `gen_ai.*`.
+
+use super::draft::{flag, float, insert_any, insert_number, write_member, NameSource, TypeRank};
+use super::frame::{attributes, is_empty, Convention, View};
+use super::messages::{write_documents, write_tools, Messages};
+use super::usage::Count;
+use super::Draft;
+use crate::json::{scan, write_string};
+use crate::run::RunType;
+use opentelemetry::{KeyValue, Value};
+
+pub(super) const CONVENTION: Convention =
+    Convention { keys: KEYS, families: &["gen_ai.usage.details.", "gen_ai.usage."], convert };
+
+attributes! {
+    Operation = "gen_ai.operation.name",
+    Provider = "gen_ai.provider.name",
+    System = "gen_ai.system",
+    RequestModel = "gen_ai.request.model",
+    ResponseModel = "gen_ai.response.model",
+    SystemInstructions = "gen_ai.system_instructions",
+    InputMessages = "gen_ai.input.messages",
+    OutputMessages = "gen_ai.output.messages",
+    ToolDefinitions = "gen_ai.tool.definitions",
+    ToolName = "gen_ai.tool.name",
+    ToolType = "gen_ai.tool.type",
+    ToolDescription = "gen_ai.tool.description",
+    ToolCallId = "gen_ai.tool.call.id",
+    ToolArguments = "gen_ai.tool.call.arguments",
+    ToolResult = "gen_ai.tool.call.result",
+    ToolOutcome = "gen_ai.tool.call.outcome",
+    ToolErrorType = "gen_ai.tool.error.type",
+    AgentName = "gen_ai.agent.name",
+    WorkflowName = "gen_ai.workflow.name",
+    RetrievalQuery = "gen_ai.retrieval.query.text",
+    RetrievalDocuments = "gen_ai.retrieval.documents",
+    MemoryQuery = "gen_ai.memory.query.text",
+    MemoryRecords = "gen_ai.memory.records",
+    ConversationId = "gen_ai.conversation.id",
+    User = "gen_ai.user",
+    FinishReasons = "gen_ai.response.finish_reasons",
+    ResponseId = "gen_ai.response.id",
+    ProviderRequestId = "rig.provider_request_id",
+    FirstChunk = "gen_ai.response.time_to_first_chunk",
+    ClientFirstChunk = "gen_ai.client.operation.time_to_first_chunk",
+    ServerFirstToken = "gen_ai.server.time_to_first_token",
+    Temperature = "gen_ai.request.temperature",
+    MaxTokens = "gen_ai.request.max_tokens",
+    StopSequences = "gen_ai.request.stop_sequences",
+    TopP = "gen_ai.request.top_p",
+    TopK = "gen_ai.request.top_k",
+    FrequencyPenalty = "gen_ai.request.frequency_penalty",
+    PresencePenalty = "gen_ai.request.presence_penalty",
+    Seed = "gen_ai.request.seed",
+    EncodingFormats = "gen_ai.request.encoding_formats",
+    ChoiceCount = "gen_ai.request.choice.count",
+    Choices = "gen_ai.request.n",
+    Stream = "gen_ai.request.stream",
+    ReasoningLevel = "gen_ai.request.reasoning.level",
+    ReasoningEffort = "gen_ai.request.reasoning_effort",
+    PreviousResponse = "gen_ai.request.previous_response.id",
+    MaxCompletionTokens = "gen_ai.request.max_completion_tokens",
+    OutputSchema = "gen_ai.request.structured_output_schema",
+    OutputType = "gen_ai.output.type",
+    Dimensions = "gen_ai.embeddings.dimension.count",
+    RetrievalTopK = "gen_ai.retrieval.top_k",
+    ApiType = "openai.api.type",
+    ServiceTier = "openai.response.service_tier",
+    OldServiceTier = "gen_ai.openai.response.service_tier",
+    RequestTier = "openai.request.service_tier",
+    OldRequestTier = "gen_ai.openai.request.service_tier",
+    Fingerprint = "openai.response.system_fingerprint",
+    OldFingerprint = "gen_ai.openai.response.system_fingerprint",
+    ConversationCompacted = "gen_ai.conversation.compacted",
+    ErrorType = "error.type",
+}
+
+const USAGE_DETAILS: u8 = 0;
+const USAGE: u8 = 1;
+
+fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
+    operation(view, draft);
+    model(view, draft);
+    messages(view, draft);
+    tool(view, draft);
+    retrieval(view, draft);
+    usage(view, draft);
+    parameters(view, draft);
+    response(view, draft);
+}
+
+/// What kind of work it is, and its name.
+fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
+    view.take_if(Key::Operation, |value| {
+        let operation = value.as_str();
+        draft.is_text_completion |= operation == "text_completion";
+        draft.is_agent |= matches!(&*operation, "invoke_agent" | "create_agent" | "invoke_workflow");
+        let known = run_type(&operation);
+        if let Some(run_type) = known {
+            draft.set_run_type(TypeRank::Operation, run_type);
+        }
+        known.is_some() && draft.extra.metadata.insert("gen_ai.operation.name", value)
+    });
+    let tool = view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some();
+    if tool {
+        draft.set_run_type(TypeRank::Presence, RunType::Tool);
+    }
+    if view.peek(Key::RetrievalDocuments).is_some() {
+        draft.set_run_type(TypeRank::Presence, RunType::Retriever);
+    }
+    if let Some(name) = view.peek_text(Key::ToolName) {
+        draft.set_name(NameSource::Tool, name);
+    }
+    for key in [Key::AgentName, Key::WorkflowName] {
+        if let Some(name) = view.peek_text(key) {
+            draft.set_name(NameSource::Agent, name);
+        }
+    }
+}
+
+fn run_type(operation: &str) -> Option<RunType> {
+    Some(match operation {
+        "chat"
+        | "completion"
+        | "text_completion"
+        | "generate_content"
+        | "interactions"
+        | "interactions_streaming"
+        | "chat_streaming"
+        | "transcription"
+        | "image_generation"
+        | "audio_generation" => RunType::Llm,
+        "embeddings" | "embedding" => RunType::Embedding,
+        "retrieval" | "rerank" | "search_memory" => RunType::Retriever,
+        "execute_tool"
+        | "create_memory"
+        | "update_memory"
+        | "upsert_memory"
+        | "delete_memory"
+        | "create_memory_store"
+        | "delete_memory_store" => RunType::Tool,
+        "create_agent" | "invoke_agent" | "invoke_workflow" | "plan" => RunType::Chain,
+        _ => return None,
+    })
+}
+
+fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
+    let extra = &mut draft.extra;
+    for key in [Key::Provider, Key::System] {
+        view.take_if(key, |value| {
+            let raw = value.as_str();
+            if raw.trim().is_empty() || extra.metadata.contains("ls_provider") {
+                return false;
+            }
+            let provider = super::provider::name(&raw);
+            if provider != raw {
+                extra.metadata.insert("gen_ai_provider_name", value);
+            }
+            extra.metadata.insert_str("ls_provider", &provider)
+        });
+    }
+    let mut named = false;
+    for (key, metadata) in [(Key::RequestModel, "ls_model_name"), (Key::ResponseModel, "response_model")] {
+        view.take_if(key, |value| {
+            if is_empty(value) {
+                return false;
+            }
+            if !named {
+                named = true;
+                extra.metadata.insert("ls_model_name", value);
+                extra.invocation_params.insert("model", value);
+            }
+            metadata == "ls_model_name" || extra.metadata.insert(metadata, value)
+        });
+    }
+}
+
+fn messages(view: &mut View<'_, '_>, draft: &mut Draft) {
+    let tools = view.peek_text(Key::ToolDefinitions);
+    let system = view.peek_text(Key::SystemInstructions);
+    let input = view.peek_text(Key::InputMessages);
+    let output = view.peek_text(Key::OutputMessages);
+    let taken = write_messages(draft, system, input, tools, output);
+    for (key, taken) in [
+        (Key::SystemInstructions, taken.system),
+        (Key::InputMessages, taken.input),
+        (Key::ToolDefinitions, taken.tools),
+        (Key::OutputMessages, taken.output),
+    ] {
+        if taken {
+            view.take(key);
+        }
+    }
+}
+
+/// Which of the four sources were used.
+#[derive(Default)]
+struct Taken {
+    system: bool,
+    input: bool,
+    tools: bool,
+    output: bool,
+}
+
+fn write_messages(
+    draft: &mut Draft,
+    system: Option<&str>,
+    input: Option<&str>,
+    tools: Option<&str>,
+    output: Option<&str>,
+) -> Taken {
+    let mut taken = Taken::default();
+    if draft.inputs.is_none() && (system.is_some() || input.is_some()) {
+        let mut messages = Messages::inputs();
+        taken.input = input.is_some_and(|input| messages.push_parts(input));
+        // Text that is no list of messages is kept as text.
+        let text = input.filter(|_| !taken.input);
+        taken.system = system.is_some_and(|system| {
+            messages.push_system(system);
+            true
+        });
+        taken.input |= text.is_some();
+        let mut tool_list = String::new();
+        taken.tools = tools.is_some_and(|tools| write_tools(tools, &mut tool_list));
+        draft.inputs_with(|out| {
+            out.push('{');
+            if !messages.is_empty() || text.is_none() {
+                out.push_str("\"messages\":");
+                messages.write_to(out);
+            }
+            if let Some(text) = text {
+                out.push_str(if messages.is_empty() { "\"input\":" } else { ",\"input\":" });
+                write_string(out, text);
+            }
+            if taken.tools {
+                out.push_str(",\"tools\":");
+                out.push_str(&tool_list);
+            }
+            out.push('}');
+            true
+        });
+        if taken.tools {
+            draft.extra.invocation_params.insert_raw("tools", &tool_list);
+        }
+        note(draft, &mut messages);
+    }
+    if let (None, Some(output)) = (&draft.outputs, output) {
+        let mut messages = Messages::outputs();
+        let readable = messages.push_parts(output);
+        taken.output = draft.outputs_with(|out| {
+            if readable {
+                out.push_str("{\"messages\":");
+                messages.write_to(out);
+            } else {
+                out.push_str("{\"output\":");
+                write_string(out, output);
+            }
+            out.push('}');
+            true
+        });
+        note(draft, &mut messages);
+    }
+    taken
+}
+
+/// Keeps what messages say besides their content.
+pub(super) fn note(draft: &mut Draft, messages: &mut Messages) {
+    draft.has_messages |= !messages.is_empty();
+    if let Some(reason) = messages.finish_reason() {
+        draft.finish_reason.get_or_insert_with(|| reason.to_owned());
+    }
+    if messages.is_compacted() {
+        draft.extra.metadata.insert_bool("conversation_compacted", true);
+    }
+    for attachment in messages.take_attachments() {
+        draft.attachments.push(attachment);
+    }
+}
+
+fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
+    view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
+    view.take_if(Key::ToolResult, |value| draft.set_outputs(value));
+    let metadata = &mut draft.extra.metadata;
+    for (key, name) in [
+        (Key::ToolName, "tool_name"),
+        (Key::ToolType, "tool_type"),
+        (Key::ToolDescription, "tool_description"),
+        (Key::ToolCallId, "tool_call_id"),
+    ] {
+        view.rename(key, metadata, name);
+    }
+    for key in [Key::ErrorType, Key::ToolErrorType] {
+        view.take_if(key, |value| {
+            if is_empty(value) {
+                return false;
+            }
+            let error_type = draft.error_type.get_or_insert_with(|| value.as_str().into_owned());
+            *error_type == value.as_str()
+        });
+    }
+    view.take_if(Key::ToolOutcome, |value| {
+        let outcome = value.as_str();
+        if !matches!(&*outcome, "" | "success" | "ok") {
+            draft.failed.get_or_insert_with(|| outcome.to_string());
+        }
+        draft.extra.metadata.insert("tool_call_outcome", value)
+    });
+}
+
+fn retrieval(view: &mut View<'_, '_>, draft: &mut Draft) {
+    for (key, name) in [(Key::RetrievalQuery, "query"), (Key::MemoryQuery, "query")] {
+        view.take_if(key, |value| draft.inputs_with(|out| !is_empty(value) && write_member(out, name, value)));
+    }
+    view.take_if(Key::RetrievalDocuments, |value| {
+        let Value::String(documents) = value else { return draft.set_outputs(value) };
+        draft.outputs_with(|out| {
+            out.push_str("{\"documents\":");
+            let readable = write_documents(documents.as_str(), out);
+            out.push('}');
+            readable
+        }) || draft.set_outputs(value)
+    });
+    let is_search = draft.run_type() == RunType::Retriever;
+    view.take_if(Key::MemoryRecords, |value| {
+        let write = |out: &mut String| !is_empty(value) && write_member(out, "records", value);
+        if is_search {
+            draft.outputs_with(write)
+        } else {
+            draft.inputs_with(write)
+        }
+    });
+}
+
+/// `gen_ai.usage.*`: a family, so that counts nobody knows yet are kept as metadata.
+fn usage(view: &mut View<'_, '_>, draft: &mut Draft) {
+    if draft.is_rig {
+        // Releases from 0.44 on, which count cached tokens as input, set one of these.
+        let newer = view.peek(Key::Stream).is_some() || view.peek(Key::ProviderRequestId).is_some();
+        draft.rig_exclusive = !newer;
+    }
+    // Several spellings of one count may stand on a span. The preferred one wins, in any order.
+    for preferred in [true, false] {
+        view.take_family(USAGE, |name, value| match count(name) {
+            Some((count, first)) if first == preferred => draft.usage.set(count, value),
+            _ => false,
+        });
+    }
+    view.take_family(USAGE_DETAILS, |name, value| detail(name).is_some_and(|count| draft.usage.set(count, value)));
+}
+
+/// The counts by their names behind `gen_ai.usage.`; `true` marks the preferred spelling.
+fn count(name: &str) -> Option<(Count, bool)> {
+    Some(match name {
+        "input_tokens" => (Count::InputTokens, true),
+        "prompt_tokens" => (Count::InputTokens, false),
+        "output_tokens" => (Count::OutputTokens, true),
+        "completion_tokens" => (Count::OutputTokens, false),
+        "total_tokens" => (Count::TotalTokens, true),
+        "cache_read.input_tokens" => (Count::CacheRead, true),
+        "cache_read_input_tokens" => (Count::CacheRead, false),
+        "cache_write.input_tokens" => (Count::CacheCreation, true),
+        "cache_creation.input_tokens" | "cache_creation_input_tokens" => (Count::CacheCreation, false),
+        "reasoning.output_tokens" => (Count::Reasoning, true),
+        "reasoning_tokens" => (Count::Reasoning, false),
+        "audio.input_tokens" => (Count::InputAudio, true),
+        "text.input_tokens" => (Count::InputText, true),
+        "image.input_tokens" => (Count::InputImage, true),
+        "audio.output_tokens" => (Count::OutputAudio, true),
+        "text.output_tokens" => (Count::OutputText, true),
+        "image.output_tokens" => (Count::OutputImage, true),
+        "cost" => (Count::TotalCost, true),
+        "total_cost" => (Count::TotalCost, false),
+        "input_cost" => (Count::InputCost, true),
+        "output_cost" => (Count::OutputCost, true),
+        _ => return None,
+    })
+}
+
+/// The same behind `gen_ai.usage.details.`.
+fn detail(name: &str) -> Option<Count> {
+    Some(match name {
+        "cache_read_tokens" | "cached_tokens" => Count::CacheRead,
+        "cache_write_tokens" => Count::CacheCreation,
+        "reasoning_tokens" => Count::Reasoning,
+        "input_audio_tokens" => Count::InputAudio,
+        "output_audio_tokens" => Count::OutputAudio,
+        "ephemeral_5m_input_tokens" => Count::CacheCreation5m,
+        "ephemeral_1h_input_tokens" => Count::CacheCreation1h,
+        _ => return None,
+    })
+}
+
+fn parameters(view: &mut View<'_, '_>, draft: &mut Draft) {
+    let extra = &mut draft.extra;
+    for (key, name, metadata) in [
+        (Key::Temperature, "temperature", Some("ls_temperature")),
+        (Key::MaxTokens, "max_tokens", Some("ls_max_tokens")),
+        (Key::TopP, "top_p", None),
+        (Key::TopK, "top_k", None),
+        (Key::FrequencyPenalty, "frequency_penalty", None),
+        (Key::PresencePenalty, "presence_penalty", None),
+        (Key::Seed, "seed", None),
+        (Key::ChoiceCount, "n", None),
+        (Key::Choices, "n", None),
+        (Key::MaxCompletionTokens, "max_completion_tokens", None),
+        (Key::Dimensions, "dimensions", None),
+        (Key::RetrievalTopK, "top_k", None),
+    ] {
+        view.take_if(key, |value| {
+            let new = !is_empty(value) && insert_number(&mut extra.invocation_params, name, value);
+            if let (true, Some(metadata)) = (new, metadata) {
+                insert_number(&mut extra.metadata, metadata, value);
+            }
+            new
+        });
+    }
+    for (key, name) in [
+        (Key::StopSequences, "stop"),
+        (Key::EncodingFormats, "encoding_formats"),
+        (Key::ReasoningLevel, "reasoning_level"),
+        (Key::ReasoningEffort, "reasoning_effort"),
+        (Key::PreviousResponse, "previous_response_id"),
+        (Key::OutputSchema, "structured_output_schema"),
+        (Key::OutputType, "response_format"),
+    ] {
+        view.take_if(key, |value| {
+            let new = !is_empty(value) && insert_any(&mut extra.invocation_params, name, value);
+            if new && name == "stop" {
+                insert_any(&mut extra.metadata, "ls_stop", value);
+            }
+            new
+        });
+    }
+    view.take_if(Key::Stream, |value| {
+        flag(value).is_some_and(|stream| extra.invocation_params.insert_bool("stream", stream))
+    });
+    // Tools that the inputs did not take, because there are no inputs.
+    if let Some(tools) = view.peek_text(Key::ToolDefinitions) {
+        let mut list = String::new();
+        if write_tools(tools, &mut list) && extra.invocation_params.insert_raw("tools", &list) {
+            view.take(Key::ToolDefinitions);
+        }
+    }
+}
+
+fn response(view: &mut View<'_, '_>, draft: &mut Draft) {
+    view.take_if(Key::FinishReasons, |value| finish_reasons(value, draft));
+    let metadata = &mut draft.extra.metadata;
+    for (key, name) in [
+        (Key::ResponseId, "response_id"),
+        (Key::ProviderRequestId, "provider_request_id"),
+        (Key::ConversationId, "thread_id"),
+        (Key::User, "user_id"),
+        (Key::ApiType, "api_type"),
+        (Key::ServiceTier, "service_tier"),
+        (Key::OldServiceTier, "service_tier"),
+        (Key::RequestTier, "request_service_tier"),
+        (Key::OldRequestTier, "request_service_tier"),
+        (Key::Fingerprint, "system_fingerprint"),
+        (Key::OldFingerprint, "system_fingerprint"),
+        (Key::ConversationCompacted, "conversation_compacted"),
+    ] {
+        view.rename(key, metadata, name);
+    }
+    for key in [Key::FirstChunk, Key::ClientFirstChunk, Key::ServerFirstToken] {
+        view.take_if(key, |value| float(value).is_some_and(|seconds| draft.first_token_after(seconds)));
+    }
+}
+
+/// One reason is a text, several are a list.
+fn finish_reasons(value: &Value, draft: &mut Draft) -> bool {
+    let reasons: Vec<String> = match value {
+        Value::Array(opentelemetry::Array::String(reasons)) => {
+            reasons.iter().map(|reason| reason.as_str().to_owned()).collect()
+        }
+        Value::String(text) => match scan::document(text.as_str()).and_then(|json| serde_json::from_str(json).ok()) {
+            Some(reasons) => reasons,
+            None => vec![text.as_str().to_owned()],
+        },
+        _ => return false,
+    };
+    match reasons.as_slice() {
+        [] => false,
+        [reason] => draft.extra.metadata.insert_str("finish_reason", reason),
+        reasons => draft.extra.metadata.insert_with("finish_reason", |out| {
+            crate::json::write_array(out, reasons, |out, reason| write_string(out, reason));
+        }),
+    }
+}
+
+/// The event `gen_ai.client.inference.operation.details` carries the same attributes as a span.
+pub(super) fn details_event(attributes: &[KeyValue], draft: &mut Draft) {
+    let text = |name: &str| {
+        attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).and_then(|attribute| match &attribute
+            .value
+        {
+            Value::String(text) => Some(text.as_str()).filter(|text| !text.trim().is_empty()),
+            _ => None,
+        })
+    };
+    let find = |key: Key| text(KEYS[usize::from(key)]);
+    write_messages(
+        draft,
+        find(Key::SystemInstructions),
+        find(Key::InputMessages),
+        find(Key::ToolDefinitions),
+        find(Key::OutputMessages),
+    );
+}

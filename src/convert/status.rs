@@ -1,0 +1,95 @@
+//! Whether a run failed, and in which words.
+
+use super::events::find;
+use super::tracing_fields::unquote;
+use super::Draft;
+use opentelemetry::trace::{Event, Status};
+use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+/// The run's error. `None` for success.
+pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
+    if draft.interrupted || draft.error_type.as_deref() == Some("cancelled") {
+        // LangSmith shows such a run as interrupted instead of failed.
+        draft.extra.metadata.insert_bool("ls_is_error_interrupt", true);
+        return Some("cancelled".into());
+    }
+    if let Some(error_type) = &draft.error_type {
+        draft.extra.metadata.insert_str("error_type", error_type);
+    }
+    let description = match &span.status {
+        // The application has the last word.
+        Status::Ok => return None,
+        Status::Unset => None,
+        Status::Error { description } => Some(&**description),
+    };
+    let exception = span.events.iter().rev().find(|event| is_exception(&event.name));
+    if description.is_none() {
+        // With other settings of its layer, `tracing` reports an error by the event alone.
+        let failed =
+            exception.filter(|event| find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR"));
+        return match failed {
+            Some(event) => exception_text(None, &event.attributes),
+            None => draft.error_type.take().or_else(|| draft.failed.take()),
+        };
+    }
+    let description = description.map(str::trim).filter(|text| !text.is_empty());
+    exception
+        .and_then(|event| exception_text(description, &event.attributes))
+        .or_else(|| exception_text(description, &span.attributes))
+        .or_else(|| description.map(|text| unquote(text).into_owned()))
+        .or_else(|| span.events.iter().rev().find_map(error_event))
+        .or_else(|| draft.error_type.take())
+        .or_else(|| draft.failed.take())
+        // LangSmith sees success where there is no text.
+        .or_else(|| Some("error".into()))
+}
+
+fn is_exception(name: &str) -> bool {
+    matches!(name, "exception" | "gen_ai.client.operation.exception")
+}
+
+/// `type: message`, then the stack trace. A description that says something else goes first.
+fn exception_text(description: Option<&str>, attributes: &[KeyValue]) -> Option<String> {
+    let text = |name: &str| find(attributes, name).map(Value::as_str).filter(|text| !text.trim().is_empty());
+    let message = text("exception.message");
+    let kind = text("exception.type");
+    let message = message.as_deref().map(unquote);
+    let mut error = match (kind, message) {
+        (Some(kind), Some(message)) => format!("{kind}: {message}"),
+        (Some(only), None) => only.into_owned(),
+        (None, Some(only)) => only.into_owned(),
+        (None, None) => return None,
+    };
+    if let Some(description) = description.map(unquote) {
+        if !error.contains(&*description) {
+            // A description like `ValueError: boom` says all that type and message say.
+            error =
+                if description.contains(&error) { description.into_owned() } else { format!("{description}\n{error}") };
+        }
+    }
+    match find(attributes, "exception.stacktrace") {
+        // `tracing` puts the chain of sources here.
+        Some(Value::Array(Array::String(sources))) => {
+            for source in sources {
+                error.push_str("\nCaused by: ");
+                error.push_str(source.as_str());
+            }
+        }
+        Some(Value::String(trace)) if !trace.as_str().trim().is_empty() => {
+            error.push_str("\n\n");
+            error.push_str(trace.as_str());
+        }
+        _ => {}
+    }
+    Some(error)
+}
+
+/// An event that tells of an error in another way.
+fn error_event(event: &Event) -> Option<String> {
+    if let Some(error) = find(&event.attributes, "error") {
+        return Some(unquote(&error.as_str()).into_owned());
+    }
+    let is_error = find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR");
+    (is_error && !event.name.is_empty()).then(|| event.name.to_string())
+}

@@ -1,0 +1,73 @@
+//! What `tracing-opentelemetry` adds to a span: bookkeeping, and the arguments of a function.
+
+use super::draft::{float, write_any, Draft};
+use super::frame::{attributes, Convention, View};
+use crate::json::{write_string, Object};
+use opentelemetry::{KeyValue, Value};
+use std::borrow::Cow;
+
+pub(super) const CONVENTION: Convention = Convention { keys: KEYS, families: &[], convert };
+
+attributes! {
+    Target = "target",
+    Level = "level",
+    File = "code.file.path",
+    Module = "code.module.name",
+    Line = "code.line.number",
+    Function = "code.function.name",
+    OldFile = "code.filepath",
+    OldModule = "code.namespace",
+    OldLine = "code.lineno",
+    OldFunction = "code.function",
+    /// The thread of a program, never a conversation's.
+    ThreadId = "thread.id",
+    ThreadName = "thread.name",
+    Busy = "busy_ns",
+    Idle = "idle_ns",
+    EventCount = "otel.tracing_event_count",
+}
+
+fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
+    draft.is_tracing =
+        [Key::Module, Key::Target, Key::Busy, Key::Level].into_iter().any(|key| view.peek(key).is_some());
+    draft.is_rig = view.peek_text(Key::Target).is_some_and(|target| target.starts_with("rig::"));
+    let otel = &mut draft.extra.otel;
+    for (key, name) in KEYS.iter().enumerate().take(usize::from(Key::Busy)) {
+        view.rename(key, otel, name);
+    }
+    for (key, name) in [(Key::Busy, "busy_ms"), (Key::Idle, "idle_ms")] {
+        view.take_if(key, |value| float(value).is_some_and(|nanoseconds| otel.insert_f64(name, nanoseconds / 1e6)));
+    }
+    view.take(Key::EventCount);
+}
+
+/// Whether an attribute that nobody knows is an argument: names of arguments have no dots.
+pub(super) fn is_argument(attribute: &KeyValue) -> bool {
+    let name = attribute.key.as_str();
+    !name.contains('.') && name != "self"
+}
+
+pub(super) fn insert_argument(inputs: &mut Object, attribute: &KeyValue) {
+    inputs.insert_with(attribute.key.as_str(), |out| write_debug(out, &attribute.value));
+}
+
+/// Writes a value that `Debug` may have written: a text in quotes loses them, once.
+pub(super) fn write_debug(out: &mut String, value: &Value) {
+    match value {
+        Value::String(text) => match unquote(text.as_str()) {
+            Cow::Owned(text) => write_string(out, &text),
+            Cow::Borrowed(_) => write_any(out, value),
+        },
+        other => write_any(out, other),
+    }
+}
+
+/// `"boom"` in quotes is what `Debug` makes of a text.
+pub(super) fn unquote(text: &str) -> Cow<'_, str> {
+    if text.len() >= 2 && text.starts_with('"') && text.ends_with('"') {
+        if let Ok(text) = serde_json::from_str(text) {
+            return Cow::Owned(text);
+        }
+    }
+    Cow::Borrowed(text)
+}

@@ -1,0 +1,84 @@
+//! The way in for pipelines that exist: an exporter behind any processor.
+
+use crate::config::Config;
+use crate::convert::Origin;
+use crate::error::ConfigError;
+use crate::processor::sdk_error;
+use crate::sender::{Client, Work};
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::Resource;
+use std::time::Duration;
+
+/// Sends the spans that a processor hands it, such as the SDK's `BatchSpanProcessor`.
+///
+/// It sees spans when they have ended, children before parents, and LangSmith wants the ancestors
+/// with every run. So a span waits here until its ancestors have ended too (bounded by
+/// [`Config::with_held_bytes`] and [`Config::with_held_time`]), and a trace appears in LangSmith
+/// when its root has ended. What waits too long becomes a trace of its own; nothing is dropped for
+/// want of a parent. [`LangSmithSpanProcessor`](crate::LangSmithSpanProcessor) needs no such wait.
+///
+/// ```no_run
+/// use opentelemetry_langsmith::LangSmithExporter;
+/// use opentelemetry_sdk::trace::SdkTracerProvider;
+///
+/// let exporter = LangSmithExporter::from_env()?;
+/// let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
+/// // … trace …
+/// provider.shutdown()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct LangSmithExporter {
+    client: Client,
+}
+
+/// How long a flush may take that is given no time.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl LangSmithExporter {
+    /// An exporter with the settings of the environment; see [`Config::from_env`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::new(Config::from_env()?)
+    }
+
+    /// An exporter with the given settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting that is missing or wrong.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self { client: Client::new(config)? })
+    }
+
+    /// The client inside, for its counters.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+}
+
+impl SpanExporter for LangSmithExporter {
+    /// Answers when the runs are delivered or given up; those that wait for a parent excepted.
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        batch.retain(|span| span.span_context.is_sampled());
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.client.push(Work::Ended(batch)).map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
+        self.client.flush_async().await.map_err(sdk_error)
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.client.shutdown(timeout).map_err(sdk_error)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.client.flush(FLUSH_TIMEOUT).map_err(sdk_error)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.client.set_origin(Origin::new(resource));
+    }
+}

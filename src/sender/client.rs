@@ -1,0 +1,223 @@
+//! The sender's public face.
+
+use super::delivery::{Delivery, Hurry};
+use super::notice::{self, Notice, Notices};
+use super::queue::{Dropped, Flush, Queue, Work};
+use super::stats::{DropReason, Stats};
+use super::transport::Transport;
+use super::worker::Worker;
+use crate::config::Config;
+use crate::convert::{Converter, Origin};
+use crate::error::{ConfigError, FlushError, SubmitError};
+use crate::run::Run;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{sync_channel, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Sends runs to LangSmith. Clones share one queue and one thread.
+///
+/// Exporters and processors have one inside; by itself it sends runs that were made by hand:
+///
+/// ```no_run
+/// use opentelemetry_langsmith::{Client, Config, Run, RunType};
+/// use std::time::Duration;
+///
+/// let client = Client::new(Config::from_env()?)?;
+/// client.submit(Run::builder("nightly job", RunType::Chain).end_now().build()?)?;
+/// client.shutdown(Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Nothing here blocks but [`flush`](Self::flush) and [`shutdown`](Self::shutdown), and these need
+/// no runtime and disturb none: the network has a thread of its own.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `None`: tracing is switched off.
+    inner: Option<Arc<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: Arc<Queue>,
+    notices: Notices,
+    origin: Arc<OnceLock<Origin>>,
+    shut_down: AtomicBool,
+}
+
+/// How much longer than its deadline an answer may take to arrive.
+const GRACE: Duration = Duration::from_millis(60);
+/// How long dropping the last clone may take.
+const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Client {
+    /// Checks the configuration and starts the sender's thread. The network is not touched before
+    /// there is something to send.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names what to set or to correct.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        if !config.tracing {
+            return Ok(Self { inner: None });
+        }
+        config.check()?;
+        let transport = Transport::new(&config)?;
+        let queue = Arc::new(Queue::new(config.queue_bytes));
+        let notices = Notices::default();
+        let origin = Arc::new(OnceLock::new());
+        let (hurry, hurried) = watch::channel(Hurry::default());
+        let delivery = Delivery::new(transport, &config, notices.clone(), hurried);
+        let converter = Converter::new(Arc::clone(&origin));
+        let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
+        let worker =
+            Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter).map_err(thread)?;
+        std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
+        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false) };
+        Ok(Self { inner: Some(Arc::new(inner)) })
+    }
+
+    /// Hands a run over. Returns at once; a run that is not taken is counted as dropped.
+    ///
+    /// # Errors
+    /// When the queue is full, or the client was shut down.
+    pub fn submit(&self, run: Run) -> Result<(), SubmitError> {
+        self.push(Work::Run(Box::new(run)))
+    }
+
+    /// Waits until everything submitted so far is delivered or given up.
+    ///
+    /// # Errors
+    /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
+    /// runs were lost since the last flush.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.wait_for(timeout, false)
+    }
+
+    /// Like [`flush`](Self::flush), for async code.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush), but for the time: wrap it in your runtime's timeout.
+    pub async fn flush_async(&self) -> Result<(), FlushError> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        inner.queue.push_flush(Flush {
+            last: false,
+            deadline: Instant::now(),
+            // Who no longer waits needs no answer.
+            reply: Box::new(move |result| drop(answer.send(result))),
+        });
+        answered.await.unwrap_or(Err(FlushError::ShutDown))
+    }
+
+    /// Delivers what it can within `timeout`, then stops. What is left is counted as dropped, and
+    /// so is whatever comes later.
+    ///
+    /// # Errors
+    /// [`FlushError::Dropped`] counts what was lost; [`FlushError::ShutDown`] at a second call.
+    pub fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        if inner.shut_down.swap(true, Ordering::SeqCst) {
+            return Err(FlushError::ShutDown);
+        }
+        inner.queue.close();
+        let result = self.wait_for(timeout, true);
+        let stats = self.stats();
+        if stats.dropped_total() > 0 {
+            let (lost, reasons) = (stats.dropped_total(), stats.dropped_text(&Stats::default()));
+            notice::total(&format!("{lost} of {} runs did not reach LangSmith: {reasons}", stats.submitted));
+        }
+        result
+    }
+
+    /// Where all runs are at this moment.
+    pub fn stats(&self) -> Stats {
+        self.inner.as_ref().map_or_else(Stats::default, |inner| inner.queue.counters.stats())
+    }
+
+    /// Whether it does anything: `false` when tracing is switched off.
+    pub fn is_enabled(&self) -> bool {
+        self.inner.is_some()
+    }
+
+    /// Says what describes the process; the first call counts.
+    pub(crate) fn set_origin(&self, origin: Origin) {
+        if let Some(inner) = &self.inner {
+            inner.origin.get_or_init(|| origin);
+        }
+    }
+
+    pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        inner.queue.push(work).map_err(|Dropped { error, first }| {
+            if first {
+                inner.tell_drop(error);
+            }
+            error
+        })
+    }
+
+    fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let (answer, answered) = sync_channel(1);
+        let deadline = Instant::now() + timeout;
+        inner.queue.push_flush(Flush { last, deadline, reply: Box::new(move |result| drop(answer.try_send(result))) });
+        answered.recv_timeout(timeout + GRACE).unwrap_or_else(|reason| match reason {
+            RecvTimeoutError::Disconnected => Err(FlushError::ShutDown),
+            RecvTimeoutError::Timeout => {
+                let stats = self.stats();
+                Err(FlushError::Timeout { timeout, undelivered: stats.queued + stats.in_flight })
+            }
+        })
+    }
+}
+
+impl Inner {
+    fn tell_drop(&self, error: SubmitError) {
+        let reason = match error {
+            SubmitError::QueueFull => DropReason::QueueFull,
+            SubmitError::ShutDown => DropReason::ShutDown,
+        };
+        self.notices.warn(Notice::QueueFull, || {
+            format!("a run was dropped ({}): {error}; further drops are only counted", reason.as_str())
+        });
+    }
+}
+
+impl Drop for Inner {
+    /// The last clone waits a while for what is still on its way.
+    fn drop(&mut self) {
+        if !self.shut_down.load(Ordering::SeqCst) {
+            self.queue.close();
+            let (answer, answered) = sync_channel(1);
+            self.queue.push_flush(Flush {
+                last: true,
+                deadline: Instant::now() + DROP_TIMEOUT,
+                reply: Box::new(move |result| drop(answer.try_send(result))),
+            });
+            // A drop has nobody to answer to.
+            let _ = answered.recv_timeout(DROP_TIMEOUT + GRACE);
+        }
+    }
+}
+
+/// The sender's thread. Nothing that happens on it is traced: neither by OpenTelemetry nor by
+/// `tracing`, so that the exporter never exports itself.
+fn work(worker: Worker) {
+    let _no_spans = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let _no_events = tracing::dispatcher::set_default(&tracing::Dispatch::none());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let queue = worker.queue();
+            let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run())));
+            if ended.is_err() {
+                queue.fail();
+            }
+            // A name that is being looked up would hold a plain drop back.
+            runtime.shutdown_background();
+        }
+        Err(reason) => worker.fail(&reason),
+    }
+}

@@ -1,0 +1,259 @@
+//! Getting one batch to the server: tries, waits, splits. The only place that tries again.
+
+use super::batch::Batch;
+use super::notice::{Notice, Notices};
+use super::oversize;
+use super::queue::Queue;
+use super::stats::DropReason;
+use super::transport::{Answer, Transport};
+use crate::config::{Config, Retry};
+use crate::secret::Endpoint;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, Instant};
+
+/// What all deliveries share.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) transport: Transport,
+    retry: Retry,
+    level: Option<i32>,
+    endpoint: Endpoint,
+    notices: Notices,
+    /// The server reads zstd, as far as is known.
+    pub(crate) compression: AtomicBool,
+    /// After a 429 nobody sends before this.
+    held_until: Mutex<Option<Instant>>,
+    hurry: watch::Receiver<Hurry>,
+}
+
+/// Cuts waits short: somebody waits for a flush.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hurry {
+    /// Counts the flushes.
+    pub(crate) flushes: u64,
+    /// It is the last one.
+    pub(crate) last: bool,
+}
+
+/// What became of one request and its repetitions.
+enum Outcome {
+    Delivered,
+    GivenUp(DropReason),
+    Split { too_large: bool, words: String },
+    Uncompressed,
+}
+
+impl Delivery {
+    pub(crate) fn new(transport: Transport, config: &Config, notices: Notices, hurry: watch::Receiver<Hurry>) -> Self {
+        Self {
+            transport,
+            retry: config.retry,
+            level: config.compression_level,
+            endpoint: config.endpoint.clone(),
+            notices,
+            compression: AtomicBool::new(true),
+            held_until: Mutex::new(None),
+            hurry,
+        }
+    }
+
+    /// Delivers a batch, or gives up what cannot be delivered, run by run if need be.
+    pub(crate) async fn deliver(&self, batch: Batch, mut flight: Flight) {
+        let deadline = Instant::now() + self.retry.deadline;
+        let mut waiting = vec![(batch, false)];
+        while let Some((batch, was_cut)) = waiting.pop() {
+            match self.deliver_one(&batch, deadline).await {
+                Outcome::Delivered => flight.sent(batch.runs),
+                Outcome::GivenUp(reason) => flight.dropped(reason, batch.runs),
+                Outcome::Uncompressed => match batch.uncompressed() {
+                    Ok(batch) => waiting.push((batch, was_cut)),
+                    Err(_) => flight.dropped(DropReason::Refused, batch.runs),
+                },
+                Outcome::Split { too_large, words } => {
+                    if let Some([first, second]) = batch.split(self.level) {
+                        waiting.extend([(second, was_cut), (first, was_cut)]);
+                    } else if let Some(smaller) = (too_large && !was_cut).then(|| self.cut(&batch)).flatten() {
+                        waiting.push((smaller, true));
+                    } else {
+                        self.notices.warn(Notice::Refused, || refused(&batch, &words));
+                        flight.dropped(DropReason::Refused, batch.runs);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn deliver_one(&self, batch: &Batch, deadline: Instant) -> Outcome {
+        let mut tries = 0;
+        loop {
+            self.wait_while_held().await;
+            let flushes = self.hurry.borrow().flushes;
+            let (why, after, rate_limited) = match self.transport.post(batch).await {
+                Answer::Delivered => return Outcome::Delivered,
+                Answer::TooLarge { words } => return Outcome::Split { too_large: true, words },
+                Answer::Refused { words } => return Outcome::Split { too_large: false, words },
+                Answer::RefusedWhole { words } => {
+                    self.notices.warn(Notice::Refused, || {
+                        format!("{} answered {words}; runs are being dropped; check LANGSMITH_ENDPOINT", self.endpoint)
+                    });
+                    return Outcome::GivenUp(DropReason::Refused);
+                }
+                Answer::NoCompression => {
+                    self.compression.store(false, Ordering::Relaxed);
+                    return Outcome::Uncompressed;
+                }
+                Answer::NoMultipart => {
+                    self.transport.use_multipart(false);
+                    self.notices.warn(Notice::OldServer, || {
+                        format!(
+                            "{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments",
+                            self.endpoint
+                        )
+                    });
+                    continue;
+                }
+                Answer::Unauthorized { status, words } => {
+                    self.notices.warn(Notice::Unauthorized, || unauthorized(&self.endpoint, status, &words));
+                    return Outcome::GivenUp(DropReason::Unauthorized);
+                }
+                Answer::Passing { why, after, rate_limited } => (why, after, rate_limited),
+            };
+            let now = Instant::now();
+            let wait = self.wait_before(tries, after, rate_limited);
+            if now + wait > deadline {
+                self.notices.warn(Notice::Unreachable, || {
+                    format!(
+                        "runs are being dropped: {} did not take them for {:?}: {why}; further drops are only counted",
+                        self.endpoint, self.retry.deadline
+                    )
+                });
+                return Outcome::GivenUp(DropReason::Unreachable);
+            }
+            if rate_limited {
+                self.hold_until(now + wait);
+            } else {
+                self.wait_until(now + wait, flushes).await;
+            }
+            tries += 1;
+        }
+    }
+
+    /// How long to wait before the next try: what the server says, or a random part of a time that
+    /// doubles, so that clients that failed together do not come back together.
+    fn wait_before(&self, tries: u32, after: Option<Duration>, rate_limited: bool) -> Duration {
+        let retry = &self.retry;
+        let wait = match after {
+            Some(after) => after,
+            None if rate_limited => retry.rate_limit_wait,
+            None => {
+                let ceiling = retry.first_wait.saturating_mul(1 << tries.min(20)).min(retry.longest_wait);
+                ceiling.mul_f64(fastrand::f64())
+            }
+        };
+        wait.min(retry.longest_wait)
+    }
+
+    fn hold_until(&self, until: Instant) {
+        let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = (*held).max(Some(until));
+    }
+
+    /// Waits while the endpoint wants to be left alone. Only the last flush does not wait.
+    async fn wait_while_held(&self) {
+        loop {
+            let held = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+            match held.filter(|until| *until > Instant::now()) {
+                Some(until) if !self.hurry.borrow().last => {
+                    let flushes = self.hurry.borrow().flushes;
+                    self.wait_until(until, flushes).await;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Sleeps, but no longer than until a flush begins after the first `flushes` ones. One that
+    /// began while the request was under way counts, so the wait may be none at all.
+    async fn wait_until(&self, until: Instant, flushes: u64) {
+        let mut hurry = self.hurry.clone();
+        tokio::select! {
+            () = sleep_until(until) => {}
+            Ok(_) = hurry.wait_for(|hurry| hurry.flushes > flushes) => {}
+        }
+    }
+
+    /// The batch's one run with its largest fields cut to a quarter of what it was.
+    fn cut(&self, batch: &Batch) -> Option<Batch> {
+        let mut raw = String::from_utf8(batch.raw().ok()?).ok()?;
+        raw.truncate(raw.len() - super::multipart::END.len());
+        let limit = raw.len() / 4;
+        if !oversize::cut(&mut raw, limit) {
+            return None;
+        }
+        self.notices.warn(Notice::TooLarge, || {
+            "a run was larger than the server takes: its largest fields were left out and say how large they were"
+                .into()
+        });
+        Batch::of_one(&raw, self.level.filter(|_| batch.compressed))
+    }
+}
+
+fn refused(batch: &Batch, words: &str) -> String {
+    let run = batch.raw().ok().and_then(|raw| {
+        let parts = super::multipart::read(&raw)?;
+        let main = parts.first()?;
+        let fields: serde_json::Value = serde_json::from_slice(&raw[main.content.clone()]).ok()?;
+        Some(format!("{} ({})", main.id, fields.get("name")?))
+    });
+    let run = run.unwrap_or_else(|| "a run".into());
+    format!("LangSmith refused run {run}: {words}; it is dropped, further ones are only counted")
+}
+
+fn unauthorized(endpoint: &Endpoint, status: u16, words: &str) -> String {
+    if words.contains("org_scoped_key_requires_workspace") {
+        return format!("{endpoint} answered {status}: the key belongs to an organisation; set LANGSMITH_WORKSPACE_ID or call Config::with_workspace_id; runs are being dropped");
+    }
+    format!(
+        "{endpoint} answered {status} ({words}); check LANGSMITH_API_KEY, and LANGSMITH_ENDPOINT: a key works in its own region only \
+         (api., eu.api., apac.api. or aws.api.smith.langchain.com); runs are being dropped"
+    )
+}
+
+/// The runs of a batch that is on its way. Whatever ends the delivery, a panic and an abort
+/// included, each run is counted and the batch is reported as done.
+pub(crate) struct Flight {
+    number: u64,
+    runs: u64,
+    queue: Arc<Queue>,
+    done: mpsc::UnboundedSender<u64>,
+}
+
+impl Flight {
+    pub(crate) fn new(number: u64, runs: u64, queue: Arc<Queue>, done: mpsc::UnboundedSender<u64>) -> Self {
+        Self { number, runs, queue, done }
+    }
+
+    fn sent(&mut self, runs: u64) {
+        self.queue.counters.sent(runs);
+        self.runs = self.runs.saturating_sub(runs);
+    }
+
+    fn dropped(&mut self, reason: DropReason, runs: u64) {
+        self.queue.counters.drop_taken(reason, runs);
+        self.runs = self.runs.saturating_sub(runs);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.runs > 0 {
+            let reason = if std::thread::panicking() { DropReason::Panicked } else { DropReason::ShutDown };
+            self.queue.counters.drop_taken(reason, self.runs);
+        }
+        // Nobody listens any more when the sender has ended.
+        let _ = self.done.send(self.number);
+    }
+}

@@ -1,0 +1,164 @@
+//! A run as parts of a multipart body, byte for byte as WIRE has them.
+
+use super::multipart::{push_part, BOUNDARY_LINE};
+use crate::json::{write_string, Object};
+use crate::run::{Project, Run};
+
+/// What every run of this sender shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The configured project.
+    pub(crate) project: String,
+    /// `"sdk":…,"language":"rust",…`: members of `extra.runtime`, written once a process.
+    pub(crate) runtime: String,
+}
+
+impl Shared {
+    pub(crate) fn new(project: &str) -> Self {
+        let mut runtime = Object::default();
+        for (name, text) in [
+            ("sdk", env!("CARGO_PKG_NAME")),
+            ("sdk_version", env!("CARGO_PKG_VERSION")),
+            ("library", env!("CARGO_PKG_NAME")),
+            ("runtime", "rust"),
+            ("language", "rust"),
+        ] {
+            runtime.insert_str(name, text);
+        }
+        let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+        runtime.insert_str("platform", &platform);
+        Self { project: project.to_owned(), runtime: runtime.members().to_owned() }
+    }
+}
+
+/// Whether a run is new or adds to one that was posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Post,
+}
+
+impl Operation {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Post => "post.",
+        }
+    }
+}
+
+/// Appends the parts of `run` to `body`. `scratch` is memory to reuse.
+pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut String, scratch: &mut String) {
+    let id = run.dotted_order.id_text();
+    let prefix = operation.prefix();
+    let mut part = |suffix: &str, json: &str| push_part(body, &[prefix, id, suffix], "application/json", json);
+
+    scratch.clear();
+    write_main(run, shared, scratch);
+    part("", scratch);
+    if let Some(inputs) = &run.inputs {
+        part(".inputs", inputs.as_str());
+    }
+    if let Some(outputs) = &run.outputs {
+        part(".outputs", outputs.as_str());
+    }
+    if let Some(events) = &run.events {
+        part(".events", events.as_str());
+    }
+    scratch.clear();
+    write_extra(run, shared, scratch);
+    part(".extra", scratch);
+    if let Some(error) = &run.error {
+        scratch.clear();
+        write_string(scratch, error);
+        part(".error", scratch);
+    }
+}
+
+/// The run without its large fields.
+fn write_main(run: &Run, shared: &Shared, out: &mut String) {
+    let order = &run.dotted_order;
+    let member = |out: &mut String, name: &str, text: &str| {
+        out.push_str(name);
+        write_string(out, text);
+    };
+    out.push_str("{\"id\":\"");
+    out.push_str(order.id_text());
+    out.push_str("\",\"trace_id\":\"");
+    out.push_str(order.trace_id_text());
+    if let Some(parent) = order.parent_id_text() {
+        out.push_str("\",\"parent_run_id\":\"");
+        out.push_str(parent);
+    }
+    out.push_str("\",\"dotted_order\":\"");
+    out.push_str(order.as_str());
+    out.push_str("\",\"start_time\":\"");
+    run.start.push_rfc3339(out);
+    if let Some(end) = run.end {
+        out.push_str("\",\"end_time\":\"");
+        end.push_rfc3339(out);
+        out.push_str(if run.error.is_some() { "\",\"status\":\"error" } else { "\",\"status\":\"success" });
+    }
+    out.push_str("\",\"run_type\":\"");
+    out.push_str(run.run_type.as_str());
+    member(out, "\",\"name\":", &run.name);
+    match &run.project {
+        None => member(out, ",\"session_name\":", &shared.project),
+        Some(Project::Name(name)) => member(out, ",\"session_name\":", name),
+        Some(Project::Id(id)) => member(out, ",\"session_id\":", &id.to_string()),
+    }
+    if let Some(example) = run.reference_example_id {
+        out.push_str(",\"reference_example_id\":\"");
+        example.push_to(out);
+        out.push('"');
+    }
+    if !run.tags.is_empty() {
+        out.push_str(",\"tags\":");
+        crate::json::write_array(out, &run.tags, |out, tag| write_string(out, tag));
+    }
+    out.push('}');
+}
+
+fn write_extra(run: &Run, shared: &Shared, out: &mut String) {
+    let extra = &run.extra;
+    let object = |out: &mut String, name: &str, object: &Object| {
+        if !object.is_empty() {
+            out.push_str(name);
+            object.write_to(out);
+            out.push(',');
+        }
+    };
+    out.push('{');
+    object(out, "\"metadata\":", &extra.metadata);
+    object(out, "\"invocation_params\":", &extra.invocation_params);
+    object(out, "\"otel\":", &extra.otel);
+    out.push_str("\"runtime\":{");
+    out.push_str(&shared.runtime);
+    if !extra.runtime.is_empty() {
+        out.push(',');
+        out.push_str(extra.runtime.members());
+    }
+    out.push_str("}}");
+}
+
+/// The attachments come after all text: they are bytes.
+pub(crate) fn encode_attachments(run: &Run, mut add: impl FnMut(&[u8])) {
+    for attachment in &run.attachments {
+        let mut head = String::new();
+        let name = format!("attachment.{}.{}", run.dotted_order.id_text(), escape(&attachment.name));
+        head.push_str(BOUNDARY_LINE);
+        head.push_str("Content-Disposition: form-data; name=\"");
+        head.push_str(&name);
+        head.push_str("\"\r\nContent-Type: ");
+        head.push_str(&attachment.mime_type.replace(['\r', '\n'], " "));
+        head.push_str("\r\nContent-Length: ");
+        head.push_str(&attachment.content.len().to_string());
+        head.push_str("\r\n\r\n");
+        add(head.as_bytes());
+        add(&attachment.content);
+        add(b"\r\n");
+    }
+}
+
+/// What would end the name early is percent-escaped.
+fn escape(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+}

@@ -1,0 +1,73 @@
+//! The multipart format: writing parts, and reading back what was written, for the few bodies that
+//! have to be taken apart again.
+
+use std::ops::Range;
+
+/// One boundary for all bodies. Each part tells its length, so nothing in a part can end it.
+pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=opentelemetry-langsmith-5f1d3a9c7e";
+pub(crate) const BOUNDARY_LINE: &str = "--opentelemetry-langsmith-5f1d3a9c7e\r\n";
+pub(crate) const END: &str = "--opentelemetry-langsmith-5f1d3a9c7e--\r\n";
+
+/// Appends one part; its name is given in pieces.
+pub(crate) fn push_part(body: &mut String, name: &[&str], content_type: &str, content: &str) {
+    body.push_str(BOUNDARY_LINE);
+    body.push_str("Content-Disposition: form-data; name=\"");
+    for piece in name {
+        body.push_str(piece);
+    }
+    body.push_str("\"\r\nContent-Type: ");
+    body.push_str(content_type);
+    body.push_str("\r\nContent-Length: ");
+    body.push_str(itoa::Buffer::new().format(content.len()));
+    body.push_str("\r\n\r\n");
+    body.push_str(content);
+    body.push_str("\r\n");
+}
+
+/// A part of a body that this crate wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// `post`, `patch` or `attachment`.
+    pub(crate) operation: String,
+    /// The run's id.
+    pub(crate) id: String,
+    /// `inputs`, …; empty for the main part.
+    pub(crate) field: String,
+    /// The whole part in the body, from its boundary to its last line end.
+    pub(crate) whole: Range<usize>,
+    pub(crate) content: Range<usize>,
+}
+
+/// Reads a body of this crate's. `None` when it is none.
+pub(crate) fn read(body: &[u8]) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while !body[at..].starts_with(END.as_bytes()) {
+        let start = at;
+        let head = body.get(at..)?.strip_prefix(BOUNDARY_LINE.as_bytes())?;
+        let head_length = head.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = std::str::from_utf8(&head[..head_length]).ok()?;
+        let name = head.split("name=\"").nth(1)?.split('"').next()?;
+        let length: usize = head.rsplit("Content-Length: ").next()?.parse().ok()?;
+        let begin = start + BOUNDARY_LINE.len() + head_length + 4;
+        let end = begin.checked_add(length)?;
+        at = end.checked_add(2)?;
+        if body.get(end..at)? != b"\r\n" {
+            return None;
+        }
+        let mut words = name.splitn(3, '.');
+        parts.push(Part {
+            operation: words.next()?.into(),
+            id: words.next()?.into(),
+            field: words.next().unwrap_or("").into(),
+            whole: start..at,
+            content: begin..end,
+        });
+    }
+    Some(parts)
+}
+
+/// The parts, run by run: a run's parts stand together.
+pub(crate) fn by_run(parts: &[Part]) -> Vec<&[Part]> {
+    parts.chunk_by(|before, after| before.id == after.id).collect()
+}

@@ -1,0 +1,268 @@
+//! The bounded queue between the application's threads and the sender's.
+//!
+//! A push is a few atomic operations: no lock, no system call. The sender's thread is woken when
+//! the first item comes after a rest, and when much has piled up; in between it looks by itself.
+
+use super::stats::{Counters, DropReason};
+use crate::error::{FlushError, SubmitError};
+use crate::lineage::Node;
+use crate::run::Run;
+use crossbeam_queue::SegQueue;
+use opentelemetry_sdk::trace::SpanData;
+use std::sync::atomic::{fence, AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// What the sender's thread is asked to do. Spans stand in the queue itself: a box for each would be
+/// made by one thread and freed by another.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Work {
+    /// A span whose place is known.
+    Placed(Placed),
+    /// Ended spans whose places are not known.
+    Ended(Vec<SpanData>),
+    Run(Box<Run>),
+    /// Answer when all that came before is delivered or given up.
+    Flush(Flush),
+}
+
+impl Work {
+    /// How many runs it stands for.
+    fn runs(&self) -> u64 {
+        match self {
+            Self::Placed(_) | Self::Run(_) => 1,
+            Self::Ended(spans) => spans.len() as u64,
+            Self::Flush(_) => 0,
+        }
+    }
+
+    /// About how much memory it takes. The same before and after its time in the queue.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Placed(placed) => span_bytes(&placed.span),
+            Self::Ended(spans) => spans.iter().map(span_bytes).sum(),
+            Self::Run(run) => run_bytes(run),
+            Self::Flush(_) => 0,
+        }
+    }
+}
+
+pub(crate) struct Placed {
+    pub(crate) span: SpanData,
+    pub(crate) node: Arc<Node>,
+    /// The span never ended: it is sent as interrupted.
+    pub(crate) interrupted: bool,
+}
+
+pub(crate) struct Flush {
+    /// Spans that wait for their parents are let go, and nothing more is taken afterwards.
+    pub(crate) last: bool,
+    /// After this what is left is given up, if it is the last flush.
+    pub(crate) deadline: Instant,
+    pub(crate) reply: Reply,
+}
+
+pub(crate) type Reply = Box<dyn FnOnce(Result<(), FlushError>) + Send>;
+
+/// The sender's thread sleeps until something comes.
+const RESTING: u8 = 0;
+/// It sleeps until its batch is due, unless much comes.
+const GATHERING: u8 = 1;
+/// It is awake, or about to be.
+const AWAKE: u8 = 2;
+
+/// This much in the queue wakes a gathering sender.
+const WAKE_BYTES: usize = 1 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    items: SegQueue<Work>,
+    bytes: AtomicUsize,
+    byte_limit: usize,
+    state: AtomicU8,
+    /// Markers in the queue, which are taken however much waits.
+    flushes: AtomicUsize,
+    closed: AtomicBool,
+    ended: AtomicBool,
+    pub(super) woken: Notify,
+    pub(super) counters: Counters,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Placed(_) => "Placed",
+            Self::Ended(_) => "Ended",
+            Self::Run(_) => "Run",
+            Self::Flush(_) => "Flush",
+        })
+    }
+}
+
+/// Whether a drop was the first for its reason, so that it should be told.
+pub(crate) struct Dropped {
+    pub(crate) error: SubmitError,
+    pub(crate) first: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(byte_limit: usize) -> Self {
+        Self {
+            items: SegQueue::new(),
+            bytes: AtomicUsize::new(0),
+            byte_limit,
+            state: AtomicU8::new(RESTING),
+            flushes: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            woken: Notify::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes work, or drops and counts it.
+    pub(crate) fn push(&self, work: Work) -> Result<(), Dropped> {
+        let (runs, bytes) = (work.runs(), work.bytes());
+        if self.closed.load(Ordering::Acquire) {
+            return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, runs));
+        }
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.byte_limit {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(self.refuse(DropReason::QueueFull, SubmitError::QueueFull, runs));
+        }
+        self.counters.submit(runs);
+        self.items.push(work);
+        self.wake_if(before + bytes >= WAKE_BYTES);
+        Ok(())
+    }
+
+    /// Pushes a marker, which no limit holds back.
+    pub(crate) fn push_flush(&self, flush: Flush) {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        self.items.push(Work::Flush(flush));
+        self.woken.notify_one();
+        if self.ended.load(Ordering::SeqCst) {
+            self.answer_ended();
+        }
+    }
+
+    pub(super) fn has_flush(&self) -> bool {
+        self.flushes.load(Ordering::SeqCst) > 0
+    }
+
+    /// The sender's thread is no more: whoever asks from now on is told so at once.
+    pub(super) fn end(&self) {
+        self.close();
+        self.ended.store(true, Ordering::SeqCst);
+        self.answer_ended();
+    }
+
+    /// The sender's thread has panicked, which is a defect of this crate. What it had in its hands
+    /// is lost, and counted.
+    pub(super) fn fail(&self) {
+        self.end();
+        self.counters.drop_taken(DropReason::Panicked, self.counters.stats().in_flight);
+    }
+
+    /// Counts what is left as dropped and answers the markers.
+    fn answer_ended(&self) {
+        while let Some(work) = self.pop() {
+            if let Work::Flush(flush) = work {
+                (flush.reply)(Err(FlushError::ShutDown));
+            } else {
+                let (runs, bytes) = (work.runs(), work.bytes());
+                self.counters.take(runs);
+                self.counters.drop_taken(DropReason::ShutDown, runs);
+                self.release(bytes);
+            }
+        }
+    }
+
+    /// Nothing more is taken but markers.
+    pub(crate) fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    /// The oldest item. Its bytes count until [`Self::release`].
+    pub(super) fn pop(&self) -> Option<Work> {
+        let work = self.items.pop()?;
+        if matches!(work, Work::Flush(_)) {
+            self.flushes.fetch_sub(1, Ordering::SeqCst);
+        }
+        Some(work)
+    }
+
+    pub(super) fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The sender is about to sleep. `false` when something came in the meantime.
+    pub(super) fn rest(&self, gathering: bool) -> bool {
+        self.state.store(if gathering { GATHERING } else { RESTING }, Ordering::Relaxed);
+        // Either this sees the item that a push has just added, or that push sees the state.
+        fence(Ordering::SeqCst);
+        let sleep = if gathering { self.bytes.load(Ordering::Relaxed) < WAKE_BYTES } else { self.items.is_empty() };
+        if !sleep {
+            self.awake();
+        }
+        sleep
+    }
+
+    pub(super) fn awake(&self) {
+        self.state.store(AWAKE, Ordering::Relaxed);
+    }
+
+    fn wake_if(&self, much: bool) {
+        fence(Ordering::SeqCst);
+        let state = self.state.load(Ordering::Relaxed);
+        if (state == RESTING || (state == GATHERING && much)) && self.state.swap(AWAKE, Ordering::Relaxed) != AWAKE {
+            self.woken.notify_one();
+        }
+    }
+
+    fn refuse(&self, reason: DropReason, error: SubmitError, runs: u64) -> Dropped {
+        Dropped { error, first: self.counters.drop_submitted(reason, runs) }
+    }
+}
+
+/// About how much memory a span takes, itself and its texts.
+pub(crate) fn span_bytes(span: &SpanData) -> usize {
+    const SPAN: usize = size_of::<SpanData>() + 128;
+    const ATTRIBUTE: usize = size_of::<opentelemetry::KeyValue>();
+    const EVENT: usize = 128;
+    let attributes = |attributes: &[opentelemetry::KeyValue]| {
+        attributes.iter().map(|attribute| ATTRIBUTE + value_bytes(&attribute.value)).sum::<usize>()
+    };
+    let events = span.events.iter().map(|event| EVENT + attributes(&event.attributes)).sum::<usize>();
+    let links = span.links.iter().map(|link| EVENT + attributes(&link.attributes)).sum::<usize>();
+    SPAN + span.name.len() + attributes(&span.attributes) + events + links
+}
+
+/// About how much memory a run takes.
+fn run_bytes(run: &Run) -> usize {
+    let json = |json: &Option<crate::json::Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+    let attachments: usize = run.attachments.iter().map(|attachment| attachment.content.len()).sum();
+    size_of::<Run>()
+        + json(&run.inputs)
+        + json(&run.outputs)
+        + json(&run.events)
+        + run.extra.metadata.members().len()
+        + run.extra.invocation_params.members().len()
+        + run.error.as_ref().map_or(0, String::len)
+        + run.dotted_order.as_str().len()
+        + attachments
+}
+
+fn value_bytes(value: &opentelemetry::Value) -> usize {
+    use opentelemetry::{Array, Value};
+    match value {
+        Value::String(text) => text.as_str().len(),
+        Value::Array(Array::String(texts)) => texts.iter().map(|text| 24 + text.as_str().len()).sum(),
+        Value::Array(Array::I64(numbers)) => 8 * numbers.len(),
+        Value::Array(Array::F64(numbers)) => 8 * numbers.len(),
+        Value::Array(Array::Bool(flags)) => flags.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,250 @@
+//! One HTTP request, and what its answer means.
+
+use super::batch::Batch;
+use super::multipart;
+use crate::config::Config;
+use crate::error::ConfigError;
+use crate::secret::Endpoint;
+use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, HeaderValue, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{redirect, Client, StatusCode, Url};
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const USER_AGENT: &str = concat!("opentelemetry-langsmith/", env!("CARGO_PKG_VERSION"), " (rust)");
+/// As much of an answer as is read and shown.
+const WORDS: usize = 500;
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: OnceLock<Client>,
+    headers: HeaderMap,
+    timeout: Duration,
+    /// Without a slash at its end.
+    base: String,
+    /// Whether the server knows `/runs/multipart`.
+    multipart: AtomicBool,
+}
+
+/// What an answer means for the batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Taken, now or at an earlier try.
+    Delivered,
+    /// Worth another try.
+    Passing { why: String, after: Option<Duration>, rate_limited: bool },
+    /// The server has no multipart endpoint.
+    NoMultipart,
+    /// The server does not read zstd.
+    NoCompression,
+    /// Key or workspace.
+    Unauthorized { status: u16, words: String },
+    /// Too many bytes.
+    TooLarge { words: String },
+    /// Something in the batch is not accepted.
+    Refused { words: String },
+    /// Nothing would be accepted there.
+    RefusedWhole { words: String },
+}
+
+impl Transport {
+    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
+        let base = check_endpoint(&config.endpoint)?;
+        let key = config.api_key.as_ref().ok_or(ConfigError::MissingApiKey)?;
+        let mut key = HeaderValue::from_str(key.expose()).map_err(|_| ConfigError::InvalidApiKey)?;
+        key.set_sensitive(true);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-api-key", key);
+        if let Some(workspace) = &config.workspace_id {
+            let value =
+                HeaderValue::from_str(workspace).map_err(|_| ConfigError::InvalidWorkspaceId(workspace.clone()))?;
+            headers.insert("x-tenant-id", value);
+        }
+        Ok(Self {
+            http: OnceLock::new(),
+            headers,
+            timeout: config.retry.timeout,
+            base,
+            multipart: AtomicBool::new(true),
+        })
+    }
+
+    /// The HTTP client, made when it is needed first: it reads the system's certificates, which
+    /// would hold up the application's start.
+    fn http(&self) -> Result<&Client, reqwest::Error> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = Client::builder()
+            .user_agent(USER_AGENT)
+            .default_headers(self.headers.clone())
+            // A redirected POST would lose its body, and the key would go elsewhere.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(self.timeout)
+            .build()?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    pub(crate) fn use_multipart(&self, yes: bool) {
+        self.multipart.store(yes, Ordering::Relaxed);
+    }
+
+    /// The answer to `GET /info`, when there is one.
+    pub(crate) async fn info(&self) -> Option<bytes::Bytes> {
+        let request = self.http().ok()?.get(format!("{}/info", self.base)).timeout(Duration::from_secs(5));
+        request.send().await.ok()?.error_for_status().ok()?.bytes().await.ok()
+    }
+
+    pub(crate) async fn post(&self, batch: &Batch) -> Answer {
+        let http = match self.http() {
+            Ok(http) => http,
+            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
+        };
+        let multipart = self.multipart.load(Ordering::Relaxed);
+        let request = if multipart {
+            let request = http
+                .post(format!("{}/runs/multipart", self.base))
+                .header(CONTENT_TYPE, multipart::CONTENT_TYPE)
+                .header("X-Pre-Compressed-Size", batch.raw_bytes)
+                .header("X-Post-Compressed-Size", batch.body.len());
+            let request = if batch.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
+            request.body(batch.body.clone())
+        } else {
+            let Some(json) = as_json(batch) else {
+                return Answer::RefusedWhole { words: "nothing, because the batch could not be read back".into() };
+            };
+            http.post(format!("{}/runs/batch", self.base)).header(CONTENT_TYPE, "application/json").body(json)
+        };
+        match request.send().await {
+            Ok(response) => {
+                let (status, after) = (response.status(), retry_after(response.headers(), Utc::now()));
+                if status.is_success() {
+                    // Read to its end, so that the connection can be used again.
+                    let _ = response.bytes().await;
+                    return Answer::Delivered;
+                }
+                let words = read_words(response).await;
+                meaning(status, after, words, multipart, batch.compressed)
+            }
+            Err(reason) => Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
+        }
+    }
+}
+
+fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart: bool, compressed: bool) -> Answer {
+    match status.as_u16() {
+        409 => Answer::Delivered,
+        408 | 425 | 429 | 499 | 500..=599 => {
+            let rate_limited = status == StatusCode::TOO_MANY_REQUESTS;
+            Answer::Passing { why: format!("{status}: {words}"), after, rate_limited }
+        }
+        404 if multipart => Answer::NoMultipart,
+        415 if compressed && multipart => Answer::NoCompression,
+        status @ (401 | 403) => Answer::Unauthorized { status, words },
+        413 => Answer::TooLarge { words },
+        400 | 422 => Answer::Refused { words: format!("{status}: {words}") },
+        _ => Answer::RefusedWhole { words: format!("{status}: {words}") },
+    }
+}
+
+/// Seconds or a date, as RFC 9110 has it.
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?;
+    Some((date.to_utc() - now).to_std().unwrap_or(Duration::ZERO))
+}
+
+/// The beginning of an answer's body, in one line.
+async fn read_words(mut response: reqwest::Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > WORDS {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&body);
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
+}
+
+/// An error with its causes. URLs are left out: they may hold a password.
+fn words_of(error: &reqwest::Error) -> String {
+    let mut words = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if error.is_connect() {
+        "no connection".to_owned()
+    } else {
+        "the request failed".to_owned()
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let _ = write!(words, ": {error}");
+        cause = error.source();
+    }
+    words
+}
+
+fn check_endpoint(endpoint: &Endpoint) -> Result<String, ConfigError> {
+    let invalid = |reason: &str| ConfigError::InvalidEndpoint { value: endpoint.to_string(), reason: reason.into() };
+    let url = Url::parse(endpoint.expose().trim()).map_err(|reason| invalid(&reason.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid("it does not begin with http:// or https://"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(invalid("it has a query or a fragment"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// The batch as old servers take it: `{"post":[…],"patch":[…]}`. Attachments have no place there.
+fn as_json(batch: &Batch) -> Option<String> {
+    let raw = batch.raw().ok()?;
+    let parts = multipart::read(&raw)?;
+    let mut lists = [String::new(), String::new()];
+    for run in multipart::by_run(&parts) {
+        let (main, fields) = run.split_first()?;
+        let list = &mut lists[usize::from(main.operation == "patch")];
+        if !list.is_empty() {
+            list.push(',');
+        }
+        let text = |part: &multipart::Part| std::str::from_utf8(&raw[part.content.clone()]).ok();
+        list.push_str(text(main)?.strip_suffix('}')?);
+        for field in fields.iter().filter(|field| field.operation != "attachment") {
+            let _ = write!(list, ",\"{}\":{}", field.field, text(field)?);
+        }
+        list.push('}');
+    }
+    Some(format!("{{\"post\":[{}],\"patch\":[{}]}}", lists[0], lists[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_retry_after_in_both_forms() {
+        let now = DateTime::parse_from_rfc2822("Fri, 20 Nov 2026 19:30:00 GMT").unwrap().to_utc();
+        let read = |text: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
+            retry_after(&headers, now)
+        };
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("Fri, 20 Nov 2026 19:30:09 GMT"), Some(Duration::from_secs(9)));
+        assert_eq!(read("Fri, 20 Nov 2026 19:29:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("soon"), None);
+    }
+
+    #[test]
+    fn an_endpoint_loses_its_slash_and_errors_lose_the_password() {
+        assert_eq!(check_endpoint(&Endpoint::new("http://host/api/v1/")).unwrap(), "http://host/api/v1");
+        let error = check_endpoint(&Endpoint::new("ftp://user:secret@host")).unwrap_err().to_string();
+        assert!(error.contains("LANGSMITH_ENDPOINT") && error.contains("with_endpoint"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,387 @@
+//! The sender's thread: takes work off the queue, makes batches and sees them off.
+
+use super::batch::{Batch, OpenBatch};
+use super::delivery::{Delivery, Flight, Hurry};
+use super::encode::{Operation, Shared};
+use super::notice::{Notice, Notices};
+use super::queue::{span_bytes, Flush, Placed, Queue, Work};
+use super::stats::{DropReason, Stats};
+use crate::config::Config;
+use crate::convert::Converter;
+use crate::error::FlushError;
+use crate::lineage::{Held, Node};
+use crate::run::Run;
+use opentelemetry_sdk::trace::SpanData;
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// After so many runs the network gets its turn.
+const TURN: usize = 64;
+/// Finished batches that wait for their turn may take this part of the queue's bytes; then the
+/// queue is left to fill up.
+const BACKLOG_PART: usize = 4;
+
+pub(crate) struct Worker {
+    queue: Arc<Queue>,
+    delivery: Arc<Delivery>,
+    hurry: watch::Sender<Hurry>,
+    notices: Notices,
+    converter: Converter,
+    shared: Shared,
+    limits: Limits,
+    flush_interval: std::time::Duration,
+    concurrency: usize,
+    backlog_limit: usize,
+    level: Option<i32>,
+
+    held: Held<HeldSpan>,
+    placed: Vec<(HeldSpan, Arc<Node>)>,
+    batch: OpenBatch,
+    /// When the batch is finished at the latest.
+    due: Option<Instant>,
+    backlog: VecDeque<(u64, Batch)>,
+    backlog_bytes: usize,
+    under_way: usize,
+    /// Numbers of the batches that are not done.
+    unfinished: BTreeSet<u64>,
+    flights: JoinSet<()>,
+    next_number: u64,
+    flushes: Vec<Pending>,
+    last_flush: Option<Instant>,
+    done: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
+    info: Option<tokio::task::JoinHandle<Option<Info>>>,
+    /// What had been dropped when the last flush was answered.
+    told: Stats,
+}
+
+/// The most that goes into one request.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    runs: u64,
+    bytes: usize,
+}
+
+/// A flush that waits for the batches before it.
+struct Pending {
+    flush: Flush,
+    /// All batches with smaller numbers have to be done.
+    before: u64,
+}
+
+/// A span that waits for its parent.
+struct HeldSpan(SpanData);
+
+impl AsRef<SpanData> for HeldSpan {
+    fn as_ref(&self) -> &SpanData {
+        &self.0
+    }
+}
+
+/// The parts of `GET /info` that matter here.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Info {
+    batch_ingest_config: IngestConfig,
+    instance_flags: Option<InstanceFlags>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct IngestConfig {
+    use_multipart_endpoint: Option<bool>,
+    size_limit: Option<u64>,
+    size_limit_bytes: Option<usize>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct InstanceFlags {
+    zstd_compression_enabled: Option<bool>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        config: &Config,
+        queue: Arc<Queue>,
+        delivery: Delivery,
+        hurry: watch::Sender<Hurry>,
+        notices: Notices,
+        converter: Converter,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            queue,
+            delivery: Arc::new(delivery),
+            hurry,
+            notices,
+            converter,
+            shared: Shared::new(&config.project),
+            limits: Limits { runs: config.batch_runs as u64, bytes: config.batch_bytes },
+            flush_interval: config.flush_interval,
+            concurrency: config.concurrency,
+            backlog_limit: config.queue_bytes / BACKLOG_PART,
+            level: config.compression_level,
+            held: Held::new(config.run_ids, config.held.bytes, config.held.time),
+            placed: Vec::new(),
+            batch: OpenBatch::new(config.compression_level)?,
+            due: None,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            under_way: 0,
+            unfinished: BTreeSet::new(),
+            flights: JoinSet::new(),
+            next_number: 0,
+            flushes: Vec::new(),
+            last_flush: None,
+            done: mpsc::unbounded_channel(),
+            info: None,
+            told: Stats::default(),
+        })
+    }
+
+    /// Works until the last flush is answered.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let more = self.take_work();
+            let now = Instant::now();
+            self.expire_held(now);
+            if self.due.is_some_and(|due| due <= now) {
+                self.finish_batch();
+            }
+            self.send_batches();
+            if self.last_flush.is_some_and(|deadline| deadline <= now) {
+                self.give_up_the_rest().await;
+            }
+            self.answer_flushes();
+            if self.last_flush.is_some() && self.flushes.is_empty() {
+                break;
+            }
+            if more {
+                tokio::task::yield_now().await;
+            } else {
+                self.wait().await;
+            }
+            while let Ok(number) = self.done.1.try_recv() {
+                self.batch_done(number);
+            }
+        }
+        self.queue.end();
+    }
+
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+
+    /// There is no runtime to work in.
+    pub(crate) fn fail(self, reason: &std::io::Error) {
+        self.notices
+            .warn(Notice::Unreachable, || format!("runs are being dropped: no runtime could be made: {reason}"));
+        self.queue.end();
+    }
+
+    /// Takes a turn's worth of work. Says whether there may be more.
+    fn take_work(&mut self) -> bool {
+        for _ in 0..TURN {
+            // What a flush waits for is taken even when there is much to send already.
+            if self.backlog_bytes > self.backlog_limit && !self.queue.has_flush() {
+                return false;
+            }
+            let Some(work) = self.queue.pop() else { return false };
+            let bytes = work.bytes();
+            match work {
+                Work::Placed(Placed { span, node, interrupted }) => self.add_span(&span, &node, interrupted),
+                Work::Ended(spans) => {
+                    let now = Instant::now();
+                    for span in spans {
+                        let bytes = span_bytes(&span);
+                        self.held.add(HeldSpan(span), bytes, now, &mut self.placed);
+                        self.add_placed();
+                    }
+                }
+                Work::Run(run) => self.add_run(&run),
+                Work::Flush(flush) => self.begin_flush(flush),
+            }
+            self.queue.release(bytes);
+        }
+        true
+    }
+
+    /// Sleeps until there is something to do.
+    async fn wait(&mut self) {
+        let full = self.backlog_bytes > self.backlog_limit;
+        if !full && !self.queue.rest(self.due.is_some()) {
+            return;
+        }
+        let deadline = [self.due, self.held.deadline(), self.last_flush].into_iter().flatten().min();
+        let sleep = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let info = async {
+            match &mut self.info {
+                Some(info) => info.await.ok().flatten(),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.queue.woken.notified() => {}
+            () = sleep => {}
+            Some(number) = self.done.1.recv() => self.batch_done(number),
+            info = info => {
+                self.info = None;
+                self.apply(info);
+            }
+        }
+        self.queue.awake();
+    }
+
+    fn add_placed(&mut self) {
+        let mut placed = std::mem::take(&mut self.placed);
+        for (span, node) in placed.drain(..) {
+            self.add_span(&span.0, &node, false);
+        }
+        self.placed = placed;
+    }
+
+    fn expire_held(&mut self, now: Instant) {
+        self.held.expire(now, &mut self.placed);
+        self.add_placed();
+    }
+
+    /// Converts a span. A panic in the converter costs this span and nothing else.
+    fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool) {
+        match catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
+            Ok(run) => {
+                self.add_run(&run);
+                self.converter.recycle(run);
+            }
+            Err(_) => {
+                self.queue.counters.take(1);
+                self.queue.counters.drop_taken(DropReason::Panicked, 1);
+                self.notices.warn(Notice::Panicked, || {
+                    format!(
+                        "converting the span {:?} panicked; it is dropped, further ones are only counted",
+                        span.name
+                    )
+                });
+            }
+        }
+    }
+
+    fn add_run(&mut self, run: &Run) {
+        self.queue.counters.take(1);
+        self.batch.prepare(run, Operation::Post, &self.shared, self.limits.bytes);
+        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes(run) > self.limits.bytes {
+            self.finish_batch();
+        }
+        self.batch.add(run);
+        if self.batch.runs() >= self.limits.runs || self.batch.raw_bytes() >= self.limits.bytes {
+            self.finish_batch();
+        } else if self.due.is_none() {
+            self.due = Some(Instant::now() + self.flush_interval);
+        }
+    }
+
+    fn finish_batch(&mut self) {
+        self.due = None;
+        if self.batch.runs() == 0 {
+            return;
+        }
+        let level = self.level.filter(|_| self.delivery.compression.load(Ordering::Relaxed));
+        self.batch.set_level(level);
+        let batch = self.batch.finish();
+        self.backlog_bytes += batch.body.len();
+        self.unfinished.insert(self.next_number);
+        self.backlog.push_back((self.next_number, batch));
+        self.next_number += 1;
+    }
+
+    fn send_batches(&mut self) {
+        while self.under_way < self.concurrency {
+            let Some((number, batch)) = self.backlog.pop_front() else { return };
+            if number == 0 {
+                // What the server wants is asked for when it is needed first, and waited for by nobody.
+                let delivery = Arc::clone(&self.delivery);
+                self.info = Some(tokio::spawn(async move {
+                    let body = delivery.transport.info().await?;
+                    serde_json::from_slice(&body).ok()
+                }));
+            }
+            self.under_way += 1;
+            self.backlog_bytes -= batch.body.len();
+            let flight = Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone());
+            let delivery = Arc::clone(&self.delivery);
+            self.flights.spawn(async move { delivery.deliver(batch, flight).await });
+        }
+    }
+
+    fn batch_done(&mut self, number: u64) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.unfinished.remove(&number);
+        while self.flights.try_join_next().is_some() {}
+    }
+
+    fn apply(&mut self, info: Option<Info>) {
+        let Some(info) = info else { return };
+        let ingest = info.batch_ingest_config;
+        if let Some(runs) = ingest.size_limit.filter(|&runs| runs > 0) {
+            self.limits.runs = self.limits.runs.min(runs);
+        }
+        if let Some(bytes) = ingest.size_limit_bytes.filter(|&bytes| bytes >= 1024) {
+            self.limits.bytes = self.limits.bytes.min(bytes);
+        }
+        if ingest.use_multipart_endpoint == Some(false) {
+            self.delivery.transport.use_multipart(false);
+        }
+        if info.instance_flags.is_some_and(|flags| flags.zstd_compression_enabled == Some(false)) {
+            self.delivery.compression.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn begin_flush(&mut self, flush: Flush) {
+        if flush.last {
+            self.held.release_all(&mut self.placed);
+            self.add_placed();
+            self.last_flush = Some(self.last_flush.map_or(flush.deadline, |deadline| deadline.min(flush.deadline)));
+        }
+        self.finish_batch();
+        self.hurry.send_modify(|hurry| {
+            hurry.flushes += 1;
+            hurry.last |= flush.last;
+        });
+        self.flushes.push(Pending { flush, before: self.next_number });
+    }
+
+    fn answer_flushes(&mut self) {
+        let oldest = self.unfinished.first().copied().unwrap_or(u64::MAX);
+        let (done, pending): (Vec<_>, _) =
+            std::mem::take(&mut self.flushes).into_iter().partition(|pending| pending.before <= oldest);
+        self.flushes = pending;
+        if done.is_empty() {
+            return;
+        }
+        let stats = self.queue.counters.stats();
+        let dropped = FlushError::dropped_since(&self.told, &stats);
+        self.told = stats;
+        for Pending { flush, .. } in done {
+            (flush.reply)(dropped.clone().map_or(Ok(()), Err));
+        }
+    }
+
+    /// Time is up: what is not delivered by now is counted as dropped.
+    async fn give_up_the_rest(&mut self) {
+        self.flights.shutdown().await;
+        self.finish_batch();
+        for (number, batch) in self.backlog.drain(..) {
+            drop(Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone()));
+        }
+        self.unfinished.clear();
+        self.queue.end();
+    }
+}

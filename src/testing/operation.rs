@@ -1,0 +1,73 @@
+//! What one request asks for one run, whichever route it came by.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::run::Attachment;
+
+/// Creating a run, or updating one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Verb {
+    Post,
+    Patch,
+}
+
+impl Verb {
+    pub(super) fn named(text: &str) -> Option<Self> {
+        match text {
+            "post" => Some(Self::Post),
+            "patch" => Some(Self::Patch),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Post => "post",
+            Self::Patch => "patch",
+        })
+    }
+}
+
+/// The three ways in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `POST /runs/multipart`.
+    Multipart,
+    /// `POST /runs/batch`.
+    Batch,
+    /// `POST /runs` and `PATCH /runs/{id}`, where the server computes what is missing.
+    Single,
+}
+
+/// A post or patch of one run with all its fields in one map; a null counts as absent.
+#[derive(Debug, Clone)]
+pub(super) struct Operation {
+    pub(super) verb: Verb,
+    pub(super) route: Route,
+    pub(super) id: Uuid,
+    pub(super) fields: Map<String, Value>,
+    pub(super) attachments: BTreeMap<String, Attachment>,
+}
+
+impl Operation {
+    pub(super) fn new(verb: Verb, route: Route, id: Uuid, mut fields: Map<String, Value>) -> Self {
+        fields.retain(|_, value| !value.is_null());
+        Self { verb, route, id, fields, attachments: BTreeMap::new() }
+    }
+
+    /// A field that is a string.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.fields.get(key).and_then(Value::as_str)
+    }
+
+    /// The project, by name or by id.
+    pub(super) fn project(&self) -> Option<&str> {
+        self.text("session_name").or_else(|| self.text("session_id"))
+    }
+}
