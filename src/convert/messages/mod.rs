@@ -16,9 +16,9 @@ mod read;
 mod tools;
 mod write;
 
-pub(crate) use documents::write_documents;
-pub(crate) use indexed::is_indexed;
-pub(crate) use tools::write_tools;
+pub(super) use documents::write_documents;
+pub(super) use indexed::is_indexed;
+pub(super) use tools::write_tools;
 
 use crate::json::write_string;
 use crate::run::Attachment;
@@ -30,6 +30,8 @@ pub(crate) struct Messages {
     /// The messages, with commas between them.
     written: String,
     count: usize,
+    /// Where the first message ends.
+    first: usize,
     /// The only message so far came from instructions that the next one may repeat.
     instructions: bool,
     finish_reasons: Vec<String>,
@@ -84,6 +86,7 @@ impl Messages {
             side,
             written: String::new(),
             count: 0,
+            first: 0,
             instructions: false,
             finish_reasons: Vec::new(),
             compacted: false,
@@ -92,7 +95,8 @@ impl Messages {
     }
 
     /// Sets how many bytes of base64 may stand inline; longer ones become attachments.
-    pub(crate) fn with_inline_limit(mut self, bytes: usize) -> Self {
+    #[cfg(test)]
+    fn with_inline_limit(mut self, bytes: usize) -> Self {
         self.attachments.set_inline(bytes);
         self
     }
@@ -163,6 +167,9 @@ impl Messages {
             self.written.truncate(start - 1);
         } else {
             self.count += 1;
+            if start == 0 {
+                self.first = self.written.len();
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::part::{Kind, Part};
 use super::read::{decode, is_object, is_string, Members};
-use super::write::{role_of, write_escaped, write_name};
+use super::write::{role_of, same_message, write_escaped, write_name};
 use super::Messages;
 use crate::json::scan;
 
@@ -26,14 +26,15 @@ impl Messages {
         false
     }
 
-    /// Adds `gen_ai.system_instructions` as the first message: a list of parts, a JSON string or
-    /// plain text. To be called before the messages, whose first is then left out if it says the same.
+    /// Adds `gen_ai.system_instructions` as the first message, before or after the others are
+    /// added: a list of parts, a JSON string or plain text. Left out where the first of the others
+    /// says the same.
     pub(crate) fn push_system(&mut self, instructions: &str) {
         let text = instructions.trim();
         if text.is_empty() {
             return;
         }
-        let start = self.written.len();
+        let others = (std::mem::take(&mut self.written), std::mem::take(&mut self.count), self.first);
         if let Some(json) = scan::document(text) {
             if !self.push_instructions(json) {
                 self.push_text("system", instructions);
@@ -43,7 +44,18 @@ impl Messages {
         } else {
             self.push_text("system", instructions);
         }
-        self.instructions = start == 0 && self.count == 1;
+        let (others, count, first) = others;
+        self.instructions = count == 0 && self.count == 1;
+        if count == 0 {
+            return;
+        }
+        if self.count == 0 || same_message(&self.written, &others[..first]) {
+            (self.written, self.count, self.first) = (others, count, first);
+        } else {
+            self.written.push(',');
+            self.written.push_str(&others);
+            self.count += count;
+        }
     }
 
     fn push_instructions(&mut self, json: &str) -> bool {

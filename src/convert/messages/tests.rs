@@ -311,10 +311,14 @@ fn keeps_odd_parts_as_text() {
 #[test]
 fn puts_instructions_first() {
     let system = |instructions: &str| {
-        let mut messages = Messages::inputs();
-        messages.push_system(instructions);
-        messages.push_parts(r#"[{"role":"user","parts":["hi"]}]"#);
-        list(&messages)
+        let user = r#"[{"role":"user","parts":["hi"]}]"#;
+        let (mut before, mut after) = (Messages::inputs(), Messages::inputs());
+        before.push_system(instructions);
+        before.push_parts(user);
+        after.push_parts(user);
+        after.push_system(instructions);
+        assert_eq!(list(&before), list(&after));
+        list(&before)
     };
     let expected = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]);
     for instructions in [
@@ -339,13 +343,16 @@ fn puts_instructions_first() {
 #[test]
 fn leaves_a_repeated_instruction_out() {
     let both = |instructions: &str, first: &str| {
-        let mut messages = Messages::inputs();
-        messages.push_system(instructions);
         let json = format!(
             r#"[{{"role":"system","parts":[{{"type":"text","content":"{first}"}}]}},{{"role":"user","parts":["hi"]}}]"#
         );
-        assert!(messages.push_parts(&json));
-        list(&messages).as_array().unwrap().len()
+        let (mut before, mut after) = (Messages::inputs(), Messages::inputs());
+        before.push_system(instructions);
+        assert!(before.push_parts(&json));
+        assert!(after.push_parts(&json));
+        after.push_system(instructions);
+        assert_eq!(list(&before), list(&after));
+        list(&before).as_array().unwrap().len()
     };
     assert_eq!(both(r#"[{"type":"text","content":"Be brief."}]"#, "Be brief."), 2);
     assert_eq!(both("Say \"é\"", "Say \\\"\\u00e9\\\""), 2);
