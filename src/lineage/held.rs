@@ -74,7 +74,7 @@ impl<T: AsRef<SpanData>> Held<T> {
                 self.wait(key, Waiting { item, overrides, parent, bytes, since: now });
             }
             _ => {
-                let node = place(self.run_ids, span, parent_node.as_ref(), overrides, taken, Remote::default());
+                let node = place(self.run_ids, span, parent_node.as_ref(), &overrides, taken, Remote::default());
                 if taken {
                     // The ids stand for the first span that had them.
                     out.push((item, node));
@@ -139,7 +139,7 @@ impl<T: AsRef<SpanData>> Held<T> {
             }
         }
         let Some(waiting) = self.leave(top) else { return false };
-        let node = place(self.run_ids, waiting.item.as_ref(), None, waiting.overrides, false, Remote::default());
+        let node = place(self.run_ids, waiting.item.as_ref(), None, &waiting.overrides, false, Remote::default());
         self.settle(top, waiting.item, node, out);
         true
     }
@@ -179,7 +179,7 @@ impl<T: AsRef<SpanData>> Held<T> {
                     self.run_ids,
                     waiting.item.as_ref(),
                     Some(&node),
-                    waiting.overrides,
+                    &waiting.overrides,
                     false,
                     Remote::default(),
                 );

@@ -85,7 +85,7 @@ impl Live {
         let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
         let taken = trace.spans.contains_key(&key.span_id);
         let remote = if parent.is_none() { self.propagation.read(context) } else { Remote::default() };
-        let node = place(self.run_ids, &span, parent, overrides, taken, remote);
+        let node = place(self.run_ids, &span, parent, &overrides, taken, remote);
         let before = trace.spans.insert(key.span_id, Entry { node, opened: Some(Box::new(span)) });
         match &before {
             None => {
@@ -106,7 +106,7 @@ impl Live {
         let mut traces = self.lock(key);
         let Some(trace) = traces.traces.get_mut(&key.trace_id) else {
             drop(traces);
-            return place(self.run_ids, span, None, Overrides::read(&span.attributes), false, Remote::default());
+            return place(self.run_ids, span, None, &Overrides::read(&span.attributes), false, Remote::default());
         };
         let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
         if opened.is_none() {
@@ -116,7 +116,7 @@ impl Live {
             let parent = SpanKey::of_parent(span, &overrides);
             let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
             let taken = trace.spans.contains_key(&key.span_id);
-            return place(self.run_ids, span, parent, overrides, taken, Remote::default());
+            return place(self.run_ids, span, parent, &overrides, taken, Remote::default());
         }
         let node = Arc::clone(&trace.spans[&key.span_id].node);
         trace.open -= 1;
@@ -164,8 +164,8 @@ impl Live {
 
     fn lock(&self, key: SpanKey) -> MutexGuard<'_, Traces> {
         // Trace ids are random by default, but an application may count them up.
-        let mixed = (key.trace_id as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.shards[(mixed >> 58) as usize].0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mixed = key.trace_id.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 122;
+        self.shards[usize::try_from(mixed).unwrap_or(0)].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn place(
     run_ids: RunIds,
     span: &SpanData,
     parent: Option<&Arc<Node>>,
-    overrides: Overrides,
+    overrides: &Overrides,
     taken: bool,
     remote: Remote,
 ) -> Arc<Node> {

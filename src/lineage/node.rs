@@ -105,7 +105,7 @@ impl Node {
         }
     }
 
-    pub(super) fn find_upwards<'a>(self: &'a Arc<Self>, id: RunId) -> Option<&'a Arc<Self>> {
+    pub(super) fn find_upwards(self: &Arc<Self>, id: RunId) -> Option<&Arc<Self>> {
         let mut node = self;
         while node.id != id {
             match &node.above {

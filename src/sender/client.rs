@@ -58,6 +58,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ConfigError`] names what to set or to correct.
+    #[allow(clippy::needless_pass_by_value)] // As with every constructor: the settings are used up.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         if !config.tracing {
             return Ok(Self { inner: None });

@@ -8,24 +8,24 @@ use rustc_hash::FxHashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Updates {
     /// Posts for the batch that fills up.
-    open: Vec<Box<Run>>,
+    open: Vec<Run>,
     /// Posts in batches that are not done, with the numbers of those.
     posted: FxHashMap<RunId, u64>,
     /// Updates whose posts are on their way, by the numbers of the posts' batches.
-    waiting: Vec<(u64, Box<Run>)>,
+    waiting: Vec<(u64, Run)>,
 }
 
 impl Updates {
     /// Keeps a post back until the batch is finished.
-    pub(crate) fn post(&mut self, run: Box<Run>) {
+    pub(crate) fn post(&mut self, run: Run) {
         self.open.push(run);
     }
 
     /// Takes an update. It comes back when nothing stands in its way.
-    pub(crate) fn update(&mut self, run: Box<Run>) -> Option<Box<Run>> {
+    pub(crate) fn update(&mut self, run: Run) -> Option<Run> {
         let id = run.id();
         if let Some(post) = self.open.iter_mut().find(|post| post.id() == id) {
-            post.merge(*run);
+            post.merge(run);
             return None;
         }
         match self.posted.get(&id) {
@@ -43,7 +43,7 @@ impl Updates {
     }
 
     /// The posts that were kept back, for the batch that is finished now.
-    pub(crate) fn take_posts(&mut self) -> Vec<Box<Run>> {
+    pub(crate) fn take_posts(&mut self) -> Vec<Run> {
         std::mem::take(&mut self.open)
     }
 
@@ -55,7 +55,7 @@ impl Updates {
     }
 
     /// A batch is done: the updates that waited for it may go.
-    pub(crate) fn batch_done(&mut self, batch: u64) -> Vec<Box<Run>> {
+    pub(crate) fn batch_done(&mut self, batch: u64) -> Vec<Run> {
         if !self.posted.is_empty() {
             self.posted.retain(|_, number| *number != batch);
         }
@@ -64,7 +64,7 @@ impl Updates {
         }
         let (done, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|(number, _)| *number == batch);
         self.waiting = waiting;
-        let done: Vec<(u64, Box<Run>)> = done;
+        let done: Vec<(u64, Run)> = done;
         done.into_iter().map(|(_, run)| run).collect()
     }
 

@@ -205,10 +205,10 @@ impl Worker {
                         self.add_placed();
                     }
                 }
-                Work::Run(run) if run.end.is_none() => self.add_post(run),
+                Work::Run(run) if run.end.is_none() => self.add_post(*run),
                 Work::Run(run) => self.add_run(&run, Operation::Post),
                 Work::Update(run) => {
-                    if let Some(run) = self.updates.update(run) {
+                    if let Some(run) = self.updates.update(*run) {
                         self.add_update(&run);
                     }
                 }
@@ -265,26 +265,20 @@ impl Worker {
 
     /// Converts a span. A panic in the converter costs this span and nothing else.
     fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool) {
-        match catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
-            Ok(run) => {
-                self.add_run(&run, Operation::Post);
-                self.converter.recycle(run);
-            }
-            Err(_) => {
-                self.queue.counters.take(1);
-                self.queue.counters.drop_taken(DropReason::Panicked, 1);
-                self.notices.warn(Notice::Panicked, || {
-                    format!(
-                        "converting the span {:?} panicked; it is dropped, further ones are only counted",
-                        span.name
-                    )
-                });
-            }
+        if let Ok(run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
+            self.add_run(&run, Operation::Post);
+            self.converter.recycle(run);
+            return;
         }
+        self.queue.counters.take(1);
+        self.queue.counters.drop_taken(DropReason::Panicked, 1);
+        self.notices.warn(Notice::Panicked, || {
+            format!("converting the span {:?} panicked; it is dropped, further ones are only counted", span.name)
+        });
     }
 
     /// A run that has not ended is kept until its batch is due: its end may still meet it.
-    fn add_post(&mut self, run: Box<Run>) {
+    fn add_post(&mut self, run: Run) {
         self.updates.post(run);
         self.due.get_or_insert(Instant::now() + self.flush_interval);
         if self.updates.posts() as u64 >= self.limits.runs {
