@@ -3,7 +3,7 @@
 use crate::env;
 use crate::error::ConfigError;
 use crate::lineage::RunIds;
-use crate::secret::Secret;
+use crate::secret::{Endpoint, Secret};
 use std::time::Duration;
 
 /// Where LangSmith stands. A key works in its own region only.
@@ -52,7 +52,7 @@ impl Region {
 pub struct Config {
     pub(crate) tracing: bool,
     pub(crate) api_key: Option<Secret>,
-    pub(crate) endpoint: String,
+    pub(crate) endpoint: Endpoint,
     pub(crate) workspace_id: Option<String>,
     pub(crate) project: String,
     pub(crate) run_ids: RunIds,
@@ -94,7 +94,7 @@ impl Default for Config {
         Self {
             tracing: true,
             api_key: None,
-            endpoint: Region::Us.endpoint().into(),
+            endpoint: Endpoint::new(Region::Us.endpoint()),
             workspace_id: None,
             project: "default".into(),
             run_ids: RunIds::V7,
@@ -133,7 +133,7 @@ impl Config {
         }
         config.api_key = env::text("API_KEY").map(Secret::new);
         if let Some(endpoint) = env::text("ENDPOINT") {
-            config.endpoint = endpoint;
+            config.endpoint = Endpoint::new(endpoint);
         }
         if let Some(project) = env::text("PROJECT").or_else(|| env::text("SESSION")) {
             config.project = project;
@@ -187,7 +187,7 @@ impl Config {
     /// The API's base URL. `LANGSMITH_ENDPOINT`; by default the US region. Self-hosted ones often
     /// end in `/api/v1`.
     pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = endpoint.into();
+        self.endpoint = Endpoint::new(endpoint);
         self
     }
 

@@ -66,9 +66,7 @@ impl SpanExporter for LangSmithExporter {
         if batch.is_empty() {
             return Ok(());
         }
-        self.client
-            .push(Work::Ended(batch))
-            .map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
+        self.client.push(Work::Ended(batch)).map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
         self.client.flush_async().await.map_err(sdk_error)
     }
 

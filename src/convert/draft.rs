@@ -257,9 +257,10 @@ pub(super) fn number(value: &Value) -> Option<Number> {
         Value::F64(number) => number.is_finite().then_some(Number::Float(*number)),
         Value::String(text) => {
             let text = text.as_str().trim();
-            text.parse().map(Number::Integer).ok().or_else(|| {
-                text.parse().ok().filter(|number: &f64| number.is_finite()).map(Number::Float)
-            })
+            text.parse()
+                .map(Number::Integer)
+                .ok()
+                .or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite()).map(Number::Float))
         }
         _ => None,
     }

@@ -53,8 +53,12 @@ struct Registry {
 }
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
-    let mut registry =
-        Registry { slots: FxHashMap::default(), families: std::array::from_fn(|_| Vec::new()), first: Vec::new(), count: 0 };
+    let mut registry = Registry {
+        slots: FxHashMap::default(),
+        families: std::array::from_fn(|_| Vec::new()),
+        first: Vec::new(),
+        count: 0,
+    };
     for (convention, Convention { keys, families, .. }) in (0_u8..).zip(CONVENTIONS) {
         let first = u16::try_from(registry.count).unwrap_or(u16::MAX);
         registry.first.push(first);
@@ -146,7 +150,8 @@ impl Frame {
         let bit = 1 << (member.hash >> 58);
         let name = |position: u32| attributes[position as usize].key.as_str();
         if self.seen & bit != 0 {
-            let same = |other: &&mut Member| other.hash == member.hash && name(other.attribute) == name(member.attribute);
+            let same =
+                |other: &&mut Member| other.hash == member.hash && name(other.attribute) == name(member.attribute);
             if let Some(before) = list.iter_mut().find(same) {
                 before.attribute = member.attribute;
                 return;

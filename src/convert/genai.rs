@@ -120,11 +120,24 @@ fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
 
 fn run_type(operation: &str) -> Option<RunType> {
     Some(match operation {
-        "chat" | "completion" | "text_completion" | "generate_content" | "interactions" | "interactions_streaming"
-        | "chat_streaming" | "transcription" | "image_generation" | "audio_generation" => RunType::Llm,
+        "chat"
+        | "completion"
+        | "text_completion"
+        | "generate_content"
+        | "interactions"
+        | "interactions_streaming"
+        | "chat_streaming"
+        | "transcription"
+        | "image_generation"
+        | "audio_generation" => RunType::Llm,
         "embeddings" | "embedding" => RunType::Embedding,
         "retrieval" | "rerank" | "search_memory" => RunType::Retriever,
-        "execute_tool" | "create_memory" | "update_memory" | "upsert_memory" | "delete_memory" | "create_memory_store"
+        "execute_tool"
+        | "create_memory"
+        | "update_memory"
+        | "upsert_memory"
+        | "delete_memory"
+        | "create_memory_store"
         | "delete_memory_store" => RunType::Tool,
         "create_agent" | "invoke_agent" | "invoke_workflow" | "plan" => RunType::Chain,
         _ => return None,
@@ -310,7 +323,11 @@ fn retrieval(view: &mut View<'_, '_>, draft: &mut Draft) {
     let is_search = draft.run_type() == RunType::Retriever;
     view.take_if(Key::MemoryRecords, |value| {
         let write = |out: &mut String| !is_empty(value) && write_member(out, "records", value);
-        if is_search { draft.outputs_with(write) } else { draft.inputs_with(write) }
+        if is_search {
+            draft.outputs_with(write)
+        } else {
+            draft.inputs_with(write)
+        }
     });
 }
 
@@ -414,7 +431,9 @@ fn parameters(view: &mut View<'_, '_>, draft: &mut Draft) {
             new
         });
     }
-    view.take_if(Key::Stream, |value| flag(value).is_some_and(|stream| extra.invocation_params.insert_bool("stream", stream)));
+    view.take_if(Key::Stream, |value| {
+        flag(value).is_some_and(|stream| extra.invocation_params.insert_bool("stream", stream))
+    });
     // Tools that the inputs did not take, because there are no inputs.
     if let Some(tools) = view.peek_text(Key::ToolDefinitions) {
         let mut list = String::new();
@@ -444,16 +463,16 @@ fn response(view: &mut View<'_, '_>, draft: &mut Draft) {
         view.rename(key, metadata, name);
     }
     for key in [Key::FirstChunk, Key::ClientFirstChunk, Key::ServerFirstToken] {
-        view.take_if(key, |value| {
-            float(value).is_some_and(|seconds| draft.first_token_after(seconds))
-        });
+        view.take_if(key, |value| float(value).is_some_and(|seconds| draft.first_token_after(seconds)));
     }
 }
 
 /// One reason is a text, several are a list.
 fn finish_reasons(value: &Value, draft: &mut Draft) -> bool {
     let reasons: Vec<String> = match value {
-        Value::Array(opentelemetry::Array::String(reasons)) => reasons.iter().map(|reason| reason.as_str().to_owned()).collect(),
+        Value::Array(opentelemetry::Array::String(reasons)) => {
+            reasons.iter().map(|reason| reason.as_str().to_owned()).collect()
+        }
         Value::String(text) => match scan::document(text.as_str()).and_then(|json| serde_json::from_str(json).ok()) {
             Some(reasons) => reasons,
             None => vec![text.as_str().to_owned()],
@@ -472,7 +491,9 @@ fn finish_reasons(value: &Value, draft: &mut Draft) -> bool {
 /// The event `gen_ai.client.inference.operation.details` carries the same attributes as a span.
 pub(super) fn details_event(attributes: &[KeyValue], draft: &mut Draft) {
     let text = |name: &str| {
-        attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).and_then(|attribute| match &attribute.value {
+        attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).and_then(|attribute| match &attribute
+            .value
+        {
             Value::String(text) => Some(text.as_str()).filter(|text| !text.trim().is_empty()),
             _ => None,
         })

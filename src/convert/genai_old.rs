@@ -57,7 +57,11 @@ fn whole(draft: &mut Draft, value: &Value, is_input: bool) -> bool {
             return set(draft, &mut messages, is_input);
         }
     }
-    if is_input { draft.set_inputs(value) } else { draft.set_outputs(value) }
+    if is_input {
+        draft.set_inputs(value)
+    } else {
+        draft.set_outputs(value)
+    }
 }
 
 fn set(draft: &mut Draft, messages: &mut Messages, is_input: bool) -> bool {

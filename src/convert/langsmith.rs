@@ -8,7 +8,8 @@ use crate::run::{Attachment, RunId, RunType};
 use opentelemetry::Value;
 use std::borrow::Cow;
 
-pub(super) const CONVENTION: Convention = Convention { keys: KEYS, families: &["langsmith.metadata.", "langsmith.span.tags."], convert };
+pub(super) const CONVENTION: Convention =
+    Convention { keys: KEYS, families: &["langsmith.metadata.", "langsmith.span.tags."], convert };
 
 const METADATA: u8 = 0;
 const TAGS: u8 = 1;
@@ -106,11 +107,13 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 
 /// LangSmith's seven words, and a few that others use. The second value says: an agent.
 fn run_type(kind: &str) -> Option<(RunType, bool)> {
-    kind.trim().parse().map(|run_type| (run_type, false)).ok().or_else(|| match kind.trim().to_ascii_lowercase().as_str() {
-        "chat" => Some((RunType::Llm, false)),
-        "agent" => Some((RunType::Chain, true)),
-        "workflow" => Some((RunType::Chain, false)),
-        _ => None,
+    kind.trim().parse().map(|run_type| (run_type, false)).ok().or_else(|| {
+        match kind.trim().to_ascii_lowercase().as_str() {
+            "chat" => Some((RunType::Llm, false)),
+            "agent" => Some((RunType::Chain, true)),
+            "workflow" => Some((RunType::Chain, false)),
+            _ => None,
+        }
     })
 }
 
@@ -142,7 +145,8 @@ fn attachments(json: &str, attachments: &mut Vec<Attachment>) -> bool {
 /// Members of a JSON object become members of `runtime`.
 fn runtime(json: &str, runtime: &mut Object) -> bool {
     let Some(json) = scan::object(json) else { return false };
-    let Ok(members) = serde_json::from_str::<std::collections::BTreeMap<Cow<'_, str>, &serde_json::value::RawValue>>(json)
+    let Ok(members) =
+        serde_json::from_str::<std::collections::BTreeMap<Cow<'_, str>, &serde_json::value::RawValue>>(json)
     else {
         return false;
     };

@@ -32,8 +32,13 @@ use std::sync::{Arc, OnceLock};
 use usage::{InputTokens, UsageContext};
 
 /// All conventions, strongest first. To add one, add a file and a line.
-const CONVENTIONS: &[Convention] =
-    &[tracing_fields::CONVENTION, langsmith::CONVENTION, genai::CONVENTION, openinference::CONVENTION, genai_old::CONVENTION];
+const CONVENTIONS: &[Convention] = &[
+    tracing_fields::CONVENTION,
+    langsmith::CONVENTION,
+    genai::CONVENTION,
+    openinference::CONVENTION,
+    genai_old::CONVENTION,
+];
 /// Events with the details of a call rank behind this convention.
 const GENAI: usize = 2;
 
@@ -149,7 +154,9 @@ impl Converter {
 /// Headers that hold credentials are not sent on.
 fn is_secret(name: &str) -> bool {
     name.strip_prefix("http.request.header.").is_some_and(|header| {
-        ["authorization", "cookie", "x-api-key", "proxy-authorization"].iter().any(|secret| header.eq_ignore_ascii_case(secret))
+        ["authorization", "cookie", "x-api-key", "proxy-authorization"]
+            .iter()
+            .any(|secret| header.eq_ignore_ascii_case(secret))
     })
 }
 

@@ -26,7 +26,8 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
     let exception = span.events.iter().rev().find(|event| is_exception(&event.name));
     if description.is_none() {
         // With other settings of its layer, `tracing` reports an error by the event alone.
-        let failed = exception.filter(|event| find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR"));
+        let failed =
+            exception.filter(|event| find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR"));
         return match failed {
             Some(event) => exception_text(None, &event.attributes),
             None => draft.failed.take().or_else(|| draft.error_type.take()),
@@ -63,7 +64,8 @@ fn exception_text(description: Option<&str>, attributes: &[KeyValue]) -> Option<
     if let Some(description) = description.map(unquote) {
         if !error.contains(&*description) {
             // A description like `ValueError: boom` says all that type and message say.
-            error = if description.contains(&error) { description.into_owned() } else { format!("{description}\n{error}") };
+            error =
+                if description.contains(&error) { description.into_owned() } else { format!("{description}\n{error}") };
         }
     }
     match find(attributes, "exception.stacktrace") {

@@ -28,7 +28,8 @@ attributes! {
 }
 
 fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
-    draft.is_tracing = [Key::Module, Key::Target, Key::Busy, Key::Level].into_iter().any(|key| view.peek(key).is_some());
+    draft.is_tracing =
+        [Key::Module, Key::Target, Key::Busy, Key::Level].into_iter().any(|key| view.peek(key).is_some());
     draft.is_rig = view.peek_text(Key::Target).is_some_and(|target| target.starts_with("rig::"));
     let otel = &mut draft.extra.otel;
     for (key, name) in KEYS.iter().enumerate().take(usize::from(Key::Busy)) {

@@ -13,7 +13,6 @@ pub use id::RunId;
 pub use run_type::{ParseRunTypeError, RunType};
 pub use usage::UsageMetadata;
 
-
 pub(crate) use time::Timestamp;
 
 use crate::json::{Json, Object};

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
 use crate::run::Run;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
@@ -161,11 +162,7 @@ impl Client {
         let Some(inner) = &self.inner else { return Ok(()) };
         let (answer, answered) = sync_channel(1);
         let deadline = Instant::now() + timeout;
-        inner.queue.push_flush(Flush {
-            last,
-            deadline,
-            reply: Box::new(move |result| drop(answer.try_send(result))),
-        });
+        inner.queue.push_flush(Flush { last, deadline, reply: Box::new(move |result| drop(answer.try_send(result))) });
         answered.recv_timeout(timeout + GRACE).unwrap_or_else(|reason| match reason {
             RecvTimeoutError::Disconnected => Err(FlushError::ShutDown),
             RecvTimeoutError::Timeout => {
@@ -213,7 +210,11 @@ fn work(worker: Worker) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
-            runtime.block_on(worker.run());
+            let queue = worker.queue();
+            let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run())));
+            if ended.is_err() {
+                queue.fail();
+            }
             // A name that is being looked up would hold a plain drop back.
             runtime.shutdown_background();
         }

@@ -7,6 +7,7 @@ use super::queue::Queue;
 use super::stats::DropReason;
 use super::transport::{Answer, Transport};
 use crate::config::{Config, Retry};
+use crate::secret::Endpoint;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(crate) struct Delivery {
     pub(crate) transport: Transport,
     retry: Retry,
     level: Option<i32>,
-    endpoint: String,
+    endpoint: Endpoint,
     notices: Notices,
     /// The server reads zstd, as far as is known.
     pub(crate) compression: AtomicBool,
@@ -89,12 +90,16 @@ impl Delivery {
         let mut tries = 0;
         loop {
             self.wait_while_held().await;
+            let flushes = self.hurry.borrow().flushes;
             let (why, after, rate_limited) = match self.transport.post(batch).await {
                 Answer::Delivered => return Outcome::Delivered,
                 Answer::TooLarge { words } => return Outcome::Split { too_large: true, words },
-                Answer::Refused { status, words } => {
-                    let words = format!("{status} {words}");
-                    return Outcome::Split { too_large: false, words };
+                Answer::Refused { words } => return Outcome::Split { too_large: false, words },
+                Answer::RefusedWhole { words } => {
+                    self.notices.warn(Notice::Refused, || {
+                        format!("{} answered {words}; runs are being dropped; check LANGSMITH_ENDPOINT", self.endpoint)
+                    });
+                    return Outcome::GivenUp(DropReason::Refused);
                 }
                 Answer::NoCompression => {
                     self.compression.store(false, Ordering::Relaxed);
@@ -103,7 +108,10 @@ impl Delivery {
                 Answer::NoMultipart => {
                     self.transport.use_multipart(false);
                     self.notices.warn(Notice::OldServer, || {
-                        format!("{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments", self.endpoint)
+                        format!(
+                            "{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments",
+                            self.endpoint
+                        )
                     });
                     continue;
                 }
@@ -127,7 +135,7 @@ impl Delivery {
             if rate_limited {
                 self.hold_until(now + wait);
             } else {
-                self.wait_until(now + wait).await;
+                self.wait_until(now + wait, flushes).await;
             }
             tries += 1;
         }
@@ -158,19 +166,22 @@ impl Delivery {
         loop {
             let held = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
             match held.filter(|until| *until > Instant::now()) {
-                Some(until) if !self.hurry.borrow().last => self.wait_until(until).await,
+                Some(until) if !self.hurry.borrow().last => {
+                    let flushes = self.hurry.borrow().flushes;
+                    self.wait_until(until, flushes).await;
+                }
                 _ => return,
             }
         }
     }
 
-    /// Sleeps, until somebody is in a hurry.
-    async fn wait_until(&self, until: Instant) {
+    /// Sleeps, but no longer than until a flush begins after the first `flushes` ones. One that
+    /// began while the request was under way counts, so the wait may be none at all.
+    async fn wait_until(&self, until: Instant, flushes: u64) {
         let mut hurry = self.hurry.clone();
-        hurry.mark_unchanged();
         tokio::select! {
             () = sleep_until(until) => {}
-            Ok(()) = hurry.changed() => {}
+            Ok(_) = hurry.wait_for(|hurry| hurry.flushes > flushes) => {}
         }
     }
 
@@ -183,7 +194,8 @@ impl Delivery {
             return None;
         }
         self.notices.warn(Notice::TooLarge, || {
-            "a run was larger than the server takes: its largest fields were left out and say how large they were".into()
+            "a run was larger than the server takes: its largest fields were left out and say how large they were"
+                .into()
         });
         Batch::of_one(&raw, self.level.filter(|_| batch.compressed))
     }
@@ -200,7 +212,7 @@ fn refused(batch: &Batch, words: &str) -> String {
     format!("LangSmith refused run {run}: {words}; it is dropped, further ones are only counted")
 }
 
-fn unauthorized(endpoint: &str, status: u16, words: &str) -> String {
+fn unauthorized(endpoint: &Endpoint, status: u16, words: &str) -> String {
     if words.contains("org_scoped_key_requires_workspace") {
         return format!("{endpoint} answered {status}: the key belongs to an organisation; set LANGSMITH_WORKSPACE_ID or call Config::with_workspace_id; runs are being dropped");
     }

@@ -159,6 +159,13 @@ impl Queue {
         self.answer_ended();
     }
 
+    /// The sender's thread has panicked, which is a defect of this crate. What it had in its hands
+    /// is lost, and counted.
+    pub(super) fn fail(&self) {
+        self.end();
+        self.counters.drop_taken(DropReason::Panicked, self.counters.stats().in_flight);
+    }
+
     /// Counts what is left as dropped and answers the markers.
     fn answer_ended(&self) {
         while let Some(work) = self.pop() {

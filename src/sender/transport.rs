@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::multipart;
 use crate::config::Config;
 use crate::error::ConfigError;
+use crate::secret::Endpoint;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderValue, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{redirect, Client, StatusCode, Url};
@@ -43,7 +44,9 @@ pub(crate) enum Answer {
     /// Too many bytes.
     TooLarge { words: String },
     /// Something in the batch is not accepted.
-    Refused { status: u16, words: String },
+    Refused { words: String },
+    /// Nothing would be accepted there.
+    RefusedWhole { words: String },
 }
 
 impl Transport {
@@ -55,10 +58,17 @@ impl Transport {
         let mut headers = HeaderMap::new();
         headers.insert("x-api-key", key);
         if let Some(workspace) = &config.workspace_id {
-            let value = HeaderValue::from_str(workspace).map_err(|_| ConfigError::InvalidWorkspaceId(workspace.clone()))?;
+            let value =
+                HeaderValue::from_str(workspace).map_err(|_| ConfigError::InvalidWorkspaceId(workspace.clone()))?;
             headers.insert("x-tenant-id", value);
         }
-        Ok(Self { http: OnceLock::new(), headers, timeout: config.retry.timeout, base, multipart: AtomicBool::new(true) })
+        Ok(Self {
+            http: OnceLock::new(),
+            headers,
+            timeout: config.retry.timeout,
+            base,
+            multipart: AtomicBool::new(true),
+        })
     }
 
     /// The HTTP client, made when it is needed first: it reads the system's certificates, which
@@ -104,7 +114,7 @@ impl Transport {
             request.body(batch.body.clone())
         } else {
             let Some(json) = as_json(batch) else {
-                return Answer::Refused { status: 0, words: "the batch could not be read back".into() };
+                return Answer::RefusedWhole { words: "nothing, because the batch could not be read back".into() };
             };
             http.post(format!("{}/runs/batch", self.base)).header(CONTENT_TYPE, "application/json").body(json)
         };
@@ -127,7 +137,7 @@ impl Transport {
 fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart: bool, compressed: bool) -> Answer {
     match status.as_u16() {
         409 => Answer::Delivered,
-        408 | 425 | 429 | 499 | 500 | 502 | 503 | 504 => {
+        408 | 425 | 429 | 499 | 500..=599 => {
             let rate_limited = status == StatusCode::TOO_MANY_REQUESTS;
             Answer::Passing { why: format!("{status}: {words}"), after, rate_limited }
         }
@@ -135,7 +145,8 @@ fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart
         415 if compressed && multipart => Answer::NoCompression,
         status @ (401 | 403) => Answer::Unauthorized { status, words },
         413 => Answer::TooLarge { words },
-        status => Answer::Refused { status, words },
+        400 | 422 => Answer::Refused { words: format!("{status}: {words}") },
+        _ => Answer::RefusedWhole { words: format!("{status}: {words}") },
     }
 }
 
@@ -179,9 +190,9 @@ fn words_of(error: &reqwest::Error) -> String {
     words
 }
 
-fn check_endpoint(endpoint: &str) -> Result<String, ConfigError> {
-    let invalid = |reason: &str| ConfigError::InvalidEndpoint { value: without_password(endpoint), reason: reason.into() };
-    let url = Url::parse(endpoint.trim()).map_err(|reason| invalid(&reason.to_string()))?;
+fn check_endpoint(endpoint: &Endpoint) -> Result<String, ConfigError> {
+    let invalid = |reason: &str| ConfigError::InvalidEndpoint { value: endpoint.to_string(), reason: reason.into() };
+    let url = Url::parse(endpoint.expose().trim()).map_err(|reason| invalid(&reason.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("it does not begin with http:// or https://"));
     }
@@ -189,13 +200,6 @@ fn check_endpoint(endpoint: &str) -> Result<String, ConfigError> {
         return Err(invalid("it has a query or a fragment"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-fn without_password(endpoint: &str) -> String {
-    match (endpoint.find("://"), endpoint.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}…{}", &endpoint[..scheme + 3], &endpoint[at..]),
-        _ => endpoint.into(),
-    }
 }
 
 /// The batch as old servers take it: `{"post":[…],"patch":[…]}`. Attachments have no place there.
@@ -238,8 +242,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_loses_its_slash_and_errors_lose_the_password() {
-        assert_eq!(check_endpoint("http://host/api/v1/").unwrap(), "http://host/api/v1");
-        let error = check_endpoint("ftp://user:secret@host").unwrap_err().to_string();
+        assert_eq!(check_endpoint(&Endpoint::new("http://host/api/v1/")).unwrap(), "http://host/api/v1");
+        let error = check_endpoint(&Endpoint::new("ftp://user:secret@host")).unwrap_err().to_string();
         assert!(error.contains("LANGSMITH_ENDPOINT") && error.contains("with_endpoint"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }

@@ -172,9 +172,14 @@ impl Worker {
         self.queue.end();
     }
 
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+
     /// There is no runtime to work in.
     pub(crate) fn fail(self, reason: &std::io::Error) {
-        self.notices.warn(Notice::Unreachable, || format!("runs are being dropped: no runtime could be made: {reason}"));
+        self.notices
+            .warn(Notice::Unreachable, || format!("runs are being dropped: no runtime could be made: {reason}"));
         self.queue.end();
     }
 
@@ -260,7 +265,10 @@ impl Worker {
                 self.queue.counters.take(1);
                 self.queue.counters.drop_taken(DropReason::Panicked, 1);
                 self.notices.warn(Notice::Panicked, || {
-                    format!("converting the span {:?} panicked; it is dropped, further ones are only counted", span.name)
+                    format!(
+                        "converting the span {:?} panicked; it is dropped, further ones are only counted",
+                        span.name
+                    )
                 });
             }
         }
