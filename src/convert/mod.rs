@@ -18,7 +18,7 @@ mod status;
 mod tracing_fields;
 mod usage;
 
-use crate::json::{write_array, write_string, Json, Object};
+use crate::json::{write_array, write_hex, write_string, Json, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
 use draft::{insert_any, Draft};
@@ -162,21 +162,12 @@ fn is_secret(name: &str) -> bool {
 
 /// The span's own ids, by which a run is found in other backends and back.
 fn identify(span: &SpanData, node: &Node, extra: &mut Extra) {
-    let hex = |out: &mut String, bytes: &[u8]| {
-        out.push('"');
-        for byte in bytes {
-            for half in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(half.into(), 16).unwrap_or('0'));
-            }
-        }
-        out.push('"');
-    };
     let metadata = &mut extra.metadata;
-    metadata.insert_with("OTEL_TRACE_ID", |out| hex(out, &span.span_context.trace_id().to_bytes()));
-    metadata.insert_with("OTEL_SPAN_ID", |out| hex(out, &span.span_context.span_id().to_bytes()));
+    metadata.insert_with("OTEL_TRACE_ID", |out| write_hex(out, &span.span_context.trace_id().to_bytes()));
+    metadata.insert_with("OTEL_SPAN_ID", |out| write_hex(out, &span.span_context.span_id().to_bytes()));
     let parent = span.parent_span_id.to_bytes();
     if node.is_root() && parent != [0; 8] {
-        metadata.insert_with("OTEL_PARENT_SPAN_ID", |out| hex(out, &parent));
+        metadata.insert_with("OTEL_PARENT_SPAN_ID", |out| write_hex(out, &parent));
     }
 }
 
@@ -301,12 +292,11 @@ fn add_usage(draft: &mut Draft) {
     let is_sum = draft.run_type() == RunType::Chain && !draft.usage.is_whole();
     let mut usage = String::new();
     let metadata = &draft.extra.metadata;
-    let text = |name: &str| metadata.get(name).and_then(|json| serde_json::from_str::<String>(json).ok());
-    let (provider, tier) = (text("ls_provider"), text("service_tier"));
+    let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
     let context = UsageContext {
-        provider: provider.as_deref(),
+        provider: text("ls_provider"),
         rig_exclusive: draft.rig_exclusive,
-        service_tier: tier.as_deref(),
+        service_tier: text("service_tier"),
         input_tokens: InputTokens::Auto,
     };
     if !draft.usage.finish(&context, &mut usage) {

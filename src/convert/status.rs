@@ -30,7 +30,7 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
             exception.filter(|event| find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR"));
         return match failed {
             Some(event) => exception_text(None, &event.attributes),
-            None => draft.failed.take().or_else(|| draft.error_type.take()),
+            None => draft.error_type.take().or_else(|| draft.failed.take()),
         };
     }
     let description = description.map(str::trim).filter(|text| !text.is_empty());
@@ -39,8 +39,8 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
         .or_else(|| exception_text(description, &span.attributes))
         .or_else(|| description.map(|text| unquote(text).into_owned()))
         .or_else(|| span.events.iter().rev().find_map(error_event))
-        .or_else(|| draft.failed.take())
         .or_else(|| draft.error_type.take())
+        .or_else(|| draft.failed.take())
         // LangSmith sees success where there is no text.
         .or_else(|| Some("error".into()))
 }

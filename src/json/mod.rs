@@ -9,7 +9,7 @@ pub(crate) mod scan;
 mod write;
 
 pub(crate) use object::Object;
-pub(crate) use write::{write_array, write_attribute, write_f64, write_i64, write_string};
+pub(crate) use write::{write_array, write_attribute, write_f64, write_hex, write_i64, write_string};
 
 use serde::Serialize;
 

@@ -1,5 +1,6 @@
 //! An object written member by member.
 
+use super::scan::plain_length;
 use super::write::{write_attribute, write_f64, write_i64, write_string};
 use opentelemetry::Value;
 use rustc_hash::FxHasher;
@@ -42,12 +43,11 @@ impl Object {
         let text = self.members.len();
         name(&mut self.members);
         let hash = hash(&self.members.as_bytes()[text..]);
-        let bit = 1 << (hash >> 58);
-        if self.seen & bit != 0 && self.find(hash, &self.members[text..]).is_some() {
+        if self.find(hash, &self.members.as_bytes()[text..]).is_some() {
             self.members.truncate(start);
             return false;
         }
-        self.seen |= bit;
+        self.seen |= bit(hash);
         self.members.push(':');
         let value = self.members.len();
         write(&mut self.members);
@@ -93,15 +93,13 @@ impl Object {
 
     /// The JSON text under a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let mut text = String::with_capacity(name.len() + 2);
-        write_string(&mut text, name);
-        let position = self.find(hash(text.as_bytes()), &text)?;
+        let position = self.position(name)?;
         let end = self.names.get(position + 1).map_or(self.members.len(), |next| next.start);
         Some(&self.members[self.names[position].value..end])
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.get(name).is_some()
+        self.position(name).is_some()
     }
 
     /// The members without the braces.
@@ -128,11 +126,28 @@ impl Object {
         self.seen = 0;
     }
 
-    fn find(&self, hash: u64, quoted: &str) -> Option<usize> {
+    fn position(&self, name: &str) -> Option<usize> {
+        /// Names of this crate's own need no memory to be looked up.
+        const SHORT: usize = 64;
+        let length = name.len() + 2;
+        if length <= SHORT && plain_length(name.as_bytes()) == name.len() {
+            let mut quoted = [b'"'; SHORT];
+            quoted[1..=name.len()].copy_from_slice(name.as_bytes());
+            return self.find(hash(&quoted[..length]), &quoted[..length]);
+        }
+        let mut quoted = String::with_capacity(length);
+        write_string(&mut quoted, name);
+        self.find(hash(quoted.as_bytes()), quoted.as_bytes())
+    }
+
+    fn find(&self, hash: u64, quoted: &[u8]) -> Option<usize> {
+        if self.seen & bit(hash) == 0 {
+            return None;
+        }
         self.names.iter().position(|name| {
             name.hash == hash && {
                 let start = name.start + usize::from(name.start > 0);
-                &self.members[start..name.value - 1] == quoted
+                &self.members.as_bytes()[start..name.value - 1] == quoted
             }
         })
     }
@@ -142,6 +157,10 @@ impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{{{}}}", self.members)
     }
+}
+
+fn bit(hash: u64) -> u64 {
+    1 << (hash >> 58)
 }
 
 fn hash(bytes: &[u8]) -> u64 {

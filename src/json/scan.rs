@@ -38,13 +38,28 @@ pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     let mut at = 0;
     // Whole steps without a branch a byte: the compiler turns this into vector instructions.
     while let Some(step) = bytes[at..].first_chunk::<STEP>() {
-        let special = step.iter().fold(false, |any, &byte| any | is_special(byte));
-        if special {
+        if has_special(step) {
             break;
         }
         at += STEP;
     }
+    // The rest of a text without anything special is seen at once too, by looking at a part of the
+    // last step again.
+    let rest_is_plain = match bytes.last_chunk::<STEP>() {
+        Some(last) => bytes.len() - at < STEP && !has_special(last),
+        None => match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            (Some(first), Some(last)) => !has_special(first) && !has_special(last),
+            _ => false,
+        },
+    };
+    if rest_is_plain {
+        return bytes.len();
+    }
     at + bytes[at..].iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len() - at)
+}
+
+fn has_special<const N: usize>(bytes: &[u8; N]) -> bool {
+    bytes.iter().fold(false, |any, &byte| any | is_special(byte))
 }
 
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];

@@ -32,6 +32,16 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Writes bytes as a string of lower-case hexadecimal digits.
+pub(crate) fn write_hex(out: &mut String, bytes: &[u8]) {
+    out.push('"');
+    for byte in bytes {
+        let pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        out.extend(pair.map(char::from));
+    }
+    out.push('"');
+}
+
 pub(crate) fn write_i64(out: &mut String, number: i64) {
     out.push_str(itoa::Buffer::new().format(number));
 }

@@ -20,7 +20,8 @@ pub(crate) struct Held<T> {
     time: Duration,
     byte_limit: usize,
     bytes: usize,
-    spans: FxHashMap<SpanKey, Waiting<T>>,
+    /// In boxes: the table is moved when it grows.
+    spans: FxHashMap<SpanKey, Box<Waiting<T>>>,
     /// Who waits for whom. May name spans that have left since.
     children: FxHashMap<SpanKey, Children>,
     /// In the order they came. May name spans that have left since.
@@ -112,7 +113,7 @@ impl<T: AsRef<SpanData>> Held<T> {
         children.waiting += 1;
         self.bytes += waiting.bytes;
         self.order.push_back((waiting.since, key));
-        self.spans.insert(key, waiting);
+        self.spans.insert(key, Box::new(waiting));
         // Names of spans that left are dropped when they outnumber the others.
         if self.order.len() > 64 + 2 * self.spans.len() {
             let spans = &self.spans;
@@ -126,17 +127,15 @@ impl<T: AsRef<SpanData>> Held<T> {
         if self.deadline().is_none() {
             return false;
         }
-        let Some(&(_, oldest)) = self.order.front() else { return false };
-        let mut top = oldest;
-        let mut steps = 0;
-        while let Some(above) =
-            self.spans.get(&top).map(|waiting| waiting.parent).filter(|parent| self.spans.contains_key(parent))
-        {
+        let Some(&(_, mut top)) = self.order.front() else { return false };
+        // Spans that name each other as parents have no topmost one: any of them will do. Such a
+        // circle is noticed by coming back to a mark, which is set anew after 1, 2, 4, … steps.
+        let (mut mark, mut steps, mut until_mark) = (top, 0_usize, 1);
+        while let Some(above) = self.parent_here(top).filter(|above| *above != mark) {
             top = above;
             steps += 1;
-            // Spans that name each other as parents: any of them will do.
-            if steps > self.spans.len() {
-                break;
+            if steps == until_mark {
+                (mark, steps, until_mark) = (top, 0, 2 * until_mark);
             }
         }
         let Some(waiting) = self.leave(top) else { return false };
@@ -145,8 +144,14 @@ impl<T: AsRef<SpanData>> Held<T> {
         true
     }
 
+    /// The parent of a waiting span, if that one waits too.
+    fn parent_here(&self, key: SpanKey) -> Option<SpanKey> {
+        let parent = self.spans.get(&key)?.parent;
+        self.spans.contains_key(&parent).then_some(parent)
+    }
+
     /// Takes a span out of the waiting ones.
-    fn leave(&mut self, key: SpanKey) -> Option<Waiting<T>> {
+    fn leave(&mut self, key: SpanKey) -> Option<Box<Waiting<T>>> {
         let waiting = self.spans.remove(&key)?;
         self.bytes -= waiting.bytes;
         if let Some(children) = self.children.get_mut(&waiting.parent) {

@@ -1,7 +1,7 @@
 //! Moments as LangSmith writes them: UTC, microseconds, a year of four digits.
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
-use std::cell::Cell;
+use chrono::{DateTime, Utc};
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970. Always within 1970 to 9999, where both of LangSmith's formats and the
@@ -46,81 +46,69 @@ impl Timestamp {
 
     /// `2026-11-20T19:30:37.016758+00:00`
     pub(crate) fn push_rfc3339(self, out: &mut String) {
-        let digits = self.digits();
-        let (date, time) = digits.split_at(8);
-        for (part, end) in [
-            (&date[..4], '-'),
-            (&date[4..6], '-'),
-            (&date[6..], 'T'),
-            (&time[..2], ':'),
-            (&time[2..4], ':'),
-            (&time[4..6], '.'),
-        ] {
-            push_ascii(out, part);
-            out.push(end);
-        }
-        push_ascii(out, &time[6..]);
-        out.push_str("+00:00");
+        self.push(out, |second| &second.rfc3339, "+00:00");
     }
 
     /// `20261120T193037016758Z`, as a dotted order has it.
     pub(crate) fn push_compact(self, out: &mut String) {
-        let digits = self.digits();
-        push_ascii(out, &digits[..8]);
-        out.push('T');
-        push_ascii(out, &digits[8..]);
-        out.push('Z');
+        self.push(out, |second| &second.compact, "Z");
     }
 
-    /// Year, month, day, hour, minute, second, microseconds: 20 digits.
-    fn digits(self) -> [u8; 20] {
-        let (second, mut micros) = (self.0 / SECOND, self.0 % SECOND);
-        let mut digits = [b'0'; 20];
-        digits[..14].copy_from_slice(&calendar(second));
-        for digit in digits[14..].iter_mut().rev() {
-            *digit = b'0' + (micros % 10) as u8;
-            micros /= 10;
+    fn push(self, out: &mut String, form: impl Fn(&Second) -> &String, end: &str) {
+        SECONDS.with_borrow_mut(|seconds| {
+            let number = self.0 / SECOND;
+            let second = &mut seconds[number.unsigned_abs() as usize % KEPT];
+            if second.number != number {
+                *second = Second::new(number);
+            }
+            out.push_str(form(second));
+        });
+        let micros = (self.0 % SECOND).unsigned_abs() as usize;
+        for pair in [micros / 10_000, micros / 100 % 100, micros % 100] {
+            out.push_str(&PAIRS[2 * pair..2 * pair + 2]);
         }
-        digits
+        out.push_str(end);
     }
 }
 
-fn push_ascii(out: &mut String, digits: &[u8]) {
-    out.push_str(std::str::from_utf8(digits).unwrap_or_default());
+/// Spans come in time order, more or less, so the last few seconds are kept as text: asking the
+/// calendar costs more than all the rest of a timestamp.
+const KEPT: usize = 4;
+
+thread_local! {
+    static SECONDS: RefCell<[Second; KEPT]> = const { RefCell::new([const { Second::nothing() }; KEPT]) };
 }
 
-/// The 14 digits of a second. Spans come in time order, more or less, so the last few seconds
-/// answered are kept: asking the calendar costs more than all the rest of a timestamp.
-fn calendar(second: i64) -> [u8; 14] {
-    const KEPT: usize = 4;
-    thread_local! {
-        static SECONDS: [Cell<(i64, [u8; 14])>; KEPT] = const { [const { Cell::new((-1, [0; 14])) }; KEPT] };
-    }
-    SECONDS.with(|seconds| {
-        let place = &seconds[second.unsigned_abs() as usize % KEPT];
-        let (kept, digits) = place.get();
-        if kept == second {
-            return digits;
-        }
-        let time = DateTime::from_timestamp(second, 0).unwrap_or_default();
-        let mut digits = [0; 14];
-        let numbers = [
-            time.year_ce().1 / 100,
-            time.year_ce().1 % 100,
-            time.month(),
-            time.day(),
-            time.hour(),
-            time.minute(),
-            time.second(),
-        ];
-        for (pair, number) in digits.chunks_exact_mut(2).zip(numbers) {
-            pair[0] = b'0' + (number / 10 % 10) as u8;
-            pair[1] = b'0' + (number % 10) as u8;
-        }
-        place.set((second, digits));
-        digits
-    })
+/// A second of the calendar, up to where the fraction begins.
+struct Second {
+    number: i64,
+    rfc3339: String,
+    compact: String,
 }
+
+impl Second {
+    const fn nothing() -> Self {
+        Self { number: -1, rfc3339: String::new(), compact: String::new() }
+    }
+
+    fn new(number: i64) -> Self {
+        let time = DateTime::from_timestamp(number, 0).unwrap_or_default();
+        let text = |format| time.format(format).to_string();
+        Self { number, rfc3339: text("%Y-%m-%dT%H:%M:%S."), compact: text("%Y%m%dT%H%M%S") }
+    }
+}
+
+/// All numbers of two digits.
+const PAIRS: &str = "00010203040506070809\
+                     10111213141516171819\
+                     20212223242526272829\
+                     30313233343536373839\
+                     40414243444546474849\
+                     50515253545556575859\
+                     60616263646566676869\
+                     70717273747576777879\
+                     80818283848586878889\
+                     90919293949596979899";
 
 #[cfg(test)]
 mod tests {
