@@ -14,13 +14,16 @@ use std::time::Duration;
 use opentelemetry::trace::{Span, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::LocalLangSmith;
-use opentelemetry_langsmith::{Config, ConfigError, LangSmithExporter};
+use opentelemetry_langsmith::{Client, Config, ConfigError, LangSmithExporter};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use opentelemetry_sdk::Resource;
 
 const PROJECT: &str = "existing_pipeline";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // If something keeps runs from LangSmith, a warning says so here.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_max_level(tracing::Level::WARN).init();
+
     let (langsmith, receiver) = connect()?;
     let client = langsmith.client();
 
@@ -33,23 +36,28 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     // Both processors hand over what they have, then their exporters send it, for 5 seconds at the most.
     let shutdown = provider.shutdown();
-
-    let stats = client.stats();
-    let Some(receiver) = receiver else {
-        println!("submitted {}, sent {}, dropped {}", stats.submitted, stats.sent, stats.dropped_total());
-        shutdown?;
-        println!("{} runs delivered to {PROJECT}", stats.sent);
-        return Ok(if stats.sent > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-    };
-    print!("\n{}", receiver.tree());
+    println!();
+    let whole = report(&client, receiver.as_ref());
     shutdown?;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says what arrived; whether that is all, and as it should be.
+fn report(client: &Client, receiver: Option<&LocalLangSmith>) -> bool {
+    let stats = client.stats();
+    let whole = stats.submitted > 0 && stats.sent == stats.submitted;
+    let Some(receiver) = receiver else {
+        println!("{} runs: {} sent, {} dropped", stats.submitted, stats.sent, stats.dropped_total());
+        println!("{} runs delivered to {PROJECT}", stats.sent);
+        return whole;
+    };
+    print!("{}", receiver.tree());
     let violations = receiver.violations();
     for violation in &violations {
         println!("violation: {violation}");
     }
     println!("{} runs delivered, {} violations", receiver.received(), violations.len());
-    let whole = stats.submitted > 0 && receiver.received() == stats.submitted;
-    Ok(if whole && violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    whole && receiver.received() == stats.sent && violations.is_empty()
 }
 
 /// To LangSmith if there is a key, else to a receiver in this process.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_langsmith::testing::LocalLangSmith;
-use opentelemetry_langsmith::{Config, ConfigError, LangSmithSpanProcessor, RunType, SpanExt, UsageMetadata};
+use opentelemetry_langsmith::{Client, Config, ConfigError, LangSmithSpanProcessor, RunType, SpanExt, UsageMetadata};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sdk::Resource;
 use serde_json::{json, Value};
@@ -39,7 +39,12 @@ async fn main() -> Fallible<ExitCode> {
     tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("quickstart")))
         // Warnings on stderr. If something keeps runs from LangSmith, it is said here.
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(LevelFilter::WARN))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .with_filter(LevelFilter::WARN),
+        )
         .init();
 
     let question = "Where is my parcel 4711, and do I need an umbrella to fetch it?";
@@ -51,22 +56,27 @@ async fn main() -> Fallible<ExitCode> {
     // thread, but needs nothing of this runtime; where other tasks have to go on meanwhile, `spawn_blocking` it.
     let shutdown = provider.shutdown();
 
+    let whole = report(&client, receiver.as_ref());
+    shutdown?;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says what arrived; whether that is all, and as it should be.
+fn report(client: &Client, receiver: Option<&LocalLangSmith>) -> bool {
     let stats = client.stats();
+    let whole = stats.submitted > 0 && stats.sent == stats.submitted;
     let Some(receiver) = receiver else {
-        println!("submitted {}, sent {}, dropped {}", stats.submitted, stats.sent, stats.dropped_total());
-        shutdown?;
+        println!("{} runs: {} sent, {} dropped", stats.submitted, stats.sent, stats.dropped_total());
         println!("{} runs delivered to {PROJECT}", stats.sent);
-        return Ok(if stats.sent > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return whole;
     };
     print!("{}", receiver.tree());
-    shutdown?;
     let violations = receiver.violations();
     for violation in &violations {
         println!("violation: {violation}");
     }
     println!("{} runs delivered, {} violations", receiver.received(), violations.len());
-    let whole = stats.submitted > 0 && receiver.received() == stats.submitted;
-    Ok(if whole && violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    whole && receiver.received() == stats.sent && violations.is_empty()
 }
 
 /// To LangSmith if there is a key, else to a receiver in this process.
