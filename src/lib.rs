@@ -63,6 +63,7 @@ mod handle;
 mod json;
 mod lineage;
 mod processor;
+mod propagator;
 mod run;
 mod secret;
 mod sender;
@@ -78,6 +79,7 @@ pub use handle::{Handle, RunRef};
 pub use json::Json;
 pub use lineage::RunIds;
 pub use processor::LangSmithSpanProcessor;
+pub use propagator::LangSmithPropagator;
 pub use run::{DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType, UsageMetadata};
 pub use sender::{Client, DropReason, Stats};
 #[cfg(feature = "tracing")]

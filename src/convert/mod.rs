@@ -247,6 +247,10 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
         }
     }
     let error = status::error(span, &mut draft);
+    if let Some(shared) = node.shared() {
+        draft.extra.metadata.append(&shared.metadata);
+        shared.tags.iter().for_each(|tag| draft.tag(tag));
+    }
     if let Some(reason) = draft.finish_reason.take() {
         draft.extra.metadata.insert_str("finish_reason", &reason);
     }
@@ -258,7 +262,7 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
         run_type: draft.run_type(),
         start,
         end: Some(Timestamp::from_system_time(span.end_time).max(start)),
-        project: node.project().cloned(),
+        project: node.shared().and_then(|shared| shared.project.clone()),
         tags: draft.tags,
         inputs: draft.inputs,
         outputs: draft.outputs,

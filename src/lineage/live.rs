@@ -1,7 +1,8 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
-use super::{place, Node, Overrides, RunIds, SpanKey};
+use super::{place, Node, Overrides, Propagation, Remote, RunIds, SpanKey};
 use opentelemetry::trace::SpanContext;
+use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -9,31 +10,45 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Spans are spread over this many maps by their ids, so that two threads rarely meet at one lock.
+/// Traces are spread over this many maps by their ids, so that threads that work on different
+/// traces rarely meet at one lock.
 const SHARDS: usize = 64;
-/// Ended spans that are remembered for children that start late.
-const ENDED_A_SHARD: usize = 32_768 / SHARDS;
-const ENDED_FOR: Duration = Duration::from_secs(600);
+/// Traces without an open span that are remembered for spans that start late.
+const FINISHED_A_SHARD: usize = 8;
+const FINISHED_FOR: Duration = Duration::from_secs(600);
+/// Ended spans of one open trace that are remembered.
+const ENDED_A_TRACE: usize = 16_384;
 
-/// The spans that are open, and those that ended lately.
+/// The spans that are open, those that ended while their traces are open, and the traces that
+/// ended lately.
 #[derive(Debug)]
 pub(crate) struct Live {
     run_ids: RunIds,
     shards: Box<[Shard]>,
-    open: AtomicUsize,
-    open_limit: usize,
+    /// All spans that are remembered.
+    known: AtomicUsize,
+    limit: usize,
+    propagation: Propagation,
 }
 
 /// On cache lines of its own: neighbours are used by other threads.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Shard(Mutex<Spans>);
+struct Shard(Mutex<Traces>);
 
 #[derive(Debug, Default)]
-struct Spans {
-    entries: FxHashMap<SpanKey, Entry>,
+struct Traces {
+    traces: FxHashMap<u128, Trace>,
+    /// In the order they finished. A trace may have been taken up again since.
+    finished: VecDeque<(Instant, u128)>,
+}
+
+#[derive(Debug, Default)]
+struct Trace {
+    spans: FxHashMap<u64, Entry>,
+    open: usize,
     /// In the order they ended.
-    ended: VecDeque<(Instant, SpanKey)>,
+    ended: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -51,107 +66,136 @@ pub(crate) struct Opened {
 }
 
 impl Live {
-    pub(crate) fn new(run_ids: RunIds, open_limit: usize) -> Self {
+    pub(crate) fn new(run_ids: RunIds, limit: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { run_ids, shards, open: AtomicUsize::new(0), open_limit }
+        Self { run_ids, shards, known: AtomicUsize::new(0), limit, propagation: Propagation::default() }
     }
 
     /// A span has started; `span` is what it had by then.
-    pub(crate) fn start(&self, span: SpanData) {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.open_limit {
+    pub(crate) fn start(&self, span: SpanData, context: &Context) {
+        if self.known.load(Ordering::Relaxed) >= self.limit {
             // It is placed when it ends, as well as can be told then.
-            self.open.fetch_sub(1, Ordering::Relaxed);
             return;
         }
         let key = SpanKey::of(&span.span_context);
-        let taken = self.lock(key).entries.contains_key(&key);
-        let node = self.place(&span, taken);
-        let opened = Some(Box::new(span));
-        let before = self.lock(key).entries.insert(key, Entry { node, opened });
-        if before.is_some_and(|entry| entry.opened.is_some()) {
-            self.open.fetch_sub(1, Ordering::Relaxed);
+        let overrides = Overrides::read(&span.attributes);
+        let parent = SpanKey::of_parent(&span, &overrides);
+        let mut traces = self.lock(key);
+        let trace = traces.traces.entry(key.trace_id).or_default();
+        let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
+        let taken = trace.spans.contains_key(&key.span_id);
+        let remote = if parent.is_none() { self.propagation.read(context) } else { Remote::default() };
+        let node = place(self.run_ids, &span, parent, overrides, taken, remote);
+        let before = trace.spans.insert(key.span_id, Entry { node, opened: Some(Box::new(span)) });
+        match &before {
+            None => {
+                trace.open += 1;
+                self.known.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(Entry { opened: None, .. }) => trace.open += 1,
+            Some(Entry { opened: Some(_), .. }) => {}
         }
+        drop(traces);
+        drop(before);
     }
 
     /// A span has ended. Its place was settled when it started; one whose start was not seen is
     /// placed under its parent if that is known.
     pub(crate) fn end(&self, span: &SpanData) -> Arc<Node> {
         let key = SpanKey::of(&span.span_context);
-        let mut spans = self.lock(key);
-        let Some(entry) = spans.entries.get_mut(&key) else {
-            drop(spans);
-            return self.place(span, false);
+        let mut traces = self.lock(key);
+        let Some(trace) = traces.traces.get_mut(&key.trace_id) else {
+            drop(traces);
+            return place(self.run_ids, span, None, Overrides::read(&span.attributes), false, Remote::default());
         };
-        let Some(opened) = entry.opened.take() else {
-            // The same ids once more: a run of its own, since the first one has been sent.
-            drop(spans);
-            return self.place(span, true);
-        };
-        let node = Arc::clone(&entry.node);
-        let forgotten = spans.forget_old();
-        spans.ended.push_back((Instant::now(), key));
-        drop(spans);
-        // Memory is given back without the lock.
-        drop((opened, forgotten));
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
+        if opened.is_none() {
+            // Either the start was not seen, or the same ids come once more; then the first span
+            // with them has been sent, and this is a run of its own.
+            let overrides = Overrides::read(&span.attributes);
+            let parent = SpanKey::of_parent(span, &overrides);
+            let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
+            let taken = trace.spans.contains_key(&key.span_id);
+            return place(self.run_ids, span, parent, overrides, taken, Remote::default());
+        }
+        let node = Arc::clone(&trace.spans[&key.span_id].node);
+        trace.open -= 1;
+        trace.ended.push_back(key.span_id);
+        let much = self.known.load(Ordering::Relaxed) > self.limit / 2;
+        let forgotten = if trace.ended.len() > ENDED_A_TRACE || much { trace.forget_first() } else { None };
+        let gone = if trace.open == 0 { traces.finish(key.trace_id, much) } else { None };
+        drop(traces);
+        let count = usize::from(forgotten.is_some()) + gone.as_ref().map_or(0, |trace| trace.spans.len());
+        if count > 0 {
+            self.known.fetch_sub(count, Ordering::Relaxed);
+        }
+        // Memory is given back here, without the lock.
+        drop((opened, forgotten, gone));
         node
+    }
+
+    /// What counts of what other services send.
+    pub(crate) fn propagation(&self) -> &Propagation {
+        &self.propagation
     }
 
     /// The place of a span that is open or ended lately.
     pub(crate) fn find(&self, context: &SpanContext) -> Option<Arc<Node>> {
         let key = SpanKey::of(context);
-        self.lock(key).entries.get(&key).map(|entry| Arc::clone(&entry.node))
+        let traces = self.lock(key);
+        traces.traces.get(&key.trace_id)?.spans.get(&key.span_id).map(|entry| Arc::clone(&entry.node))
     }
 
-    /// Takes out all spans that are open, parents before children.
+    /// Takes out all spans that are open, parents before children, and forgets the others.
     pub(crate) fn take_open(&self) -> Vec<Opened> {
         let mut open = Vec::new();
         for shard in &self.shards {
-            let mut spans = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for entry in spans.entries.values_mut() {
-                if let Some(span) = entry.opened.take() {
-                    open.push(Opened { span: *span, node: Arc::clone(&entry.node) });
+            let traces = std::mem::take(&mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
+            for entry in traces.traces.into_values().flat_map(|trace| trace.spans.into_values()) {
+                if let Some(span) = entry.opened {
+                    open.push(Opened { span: *span, node: entry.node });
                 }
             }
-            spans.entries.clear();
-            spans.ended.clear();
         }
-        self.open.store(0, Ordering::Relaxed);
+        self.known.store(0, Ordering::Relaxed);
         open.sort_by_key(|opened| (opened.node.depth(), opened.node.start()));
         open
     }
 
-    fn place(&self, span: &SpanData, taken: bool) -> Arc<Node> {
-        let overrides = Overrides::read(&span.attributes);
-        let parent = SpanKey::of_parent(span, &overrides)
-            .and_then(|parent| self.lock(parent).entries.get(&parent).map(|entry| Arc::clone(&entry.node)));
-        place(self.run_ids, span, parent.as_ref(), overrides, taken)
-    }
-
-    fn lock(&self, key: SpanKey) -> MutexGuard<'_, Spans> {
-        // Span ids are random by default, but an application may count them up.
-        let shard = (key.span_id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58) as usize;
-        self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, key: SpanKey) -> MutexGuard<'_, Traces> {
+        // Trace ids are random by default, but an application may count them up.
+        let mixed = (key.trace_id as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.shards[(mixed >> 58) as usize].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Spans {
-    /// Forgets the span that ended first, when there are too many or it is too long ago. One in,
-    /// one out or two: the work never piles up.
-    fn forget_old(&mut self) -> [Option<Entry>; 2] {
-        [self.forget_first(), self.forget_first()]
+impl Traces {
+    /// A trace has no open span any more. Returns one that is forgotten for it: one in, one out,
+    /// so that the work never piles up.
+    fn finish(&mut self, trace_id: u128, much: bool) -> Option<Trace> {
+        self.finished.push_back((Instant::now(), trace_id));
+        let (since, first) = *self.finished.front()?;
+        if self.finished.len() <= FINISHED_A_SHARD && since.elapsed() < FINISHED_FOR && !much {
+            return None;
+        }
+        self.finished.pop_front();
+        // It may have been taken up again; then it will finish once more.
+        let is_open = self.traces.get(&first).is_none_or(|trace| trace.open > 0);
+        if is_open {
+            None
+        } else {
+            self.traces.remove(&first)
+        }
     }
+}
 
+impl Trace {
+    /// Forgets the span that ended first. The same id may have been used for one that is open now.
     fn forget_first(&mut self) -> Option<Entry> {
-        let (ended, key) = *self.ended.front()?;
-        if self.ended.len() < ENDED_A_SHARD && ended.elapsed() < ENDED_FOR {
-            return None;
+        let first = self.ended.pop_front()?;
+        match self.spans.get(&first) {
+            Some(Entry { opened: None, .. }) => self.spans.remove(&first),
+            _ => None,
         }
-        self.ended.pop_front();
-        // The same ids may have been used for a span that is open now.
-        if self.entries.get(&key)?.opened.is_some() {
-            return None;
-        }
-        self.entries.remove(&key)
     }
 }

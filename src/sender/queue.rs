@@ -73,7 +73,7 @@ const GATHERING: u8 = 1;
 const AWAKE: u8 = 2;
 
 /// This much in the queue wakes a gathering sender.
-const WAKE_BYTES: usize = 256 << 10;
+const WAKE_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
