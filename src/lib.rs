@@ -32,8 +32,9 @@
 //!   already; it waits with a span until the spans above it have ended.
 //! * [`Config`] has all settings, from environment variables or code.
 #![cfg_attr(feature = "tracing", doc = "* [`SpanExt`] says more about a run than its span says by itself.")]
-//! * [`Handle`] tells what the current run is called in LangSmith; [`Client`] sends runs that were
-//!   never spans, and counts what became of all of them in [`Stats`].
+//! * [`Handle`] tells what the current run is called in LangSmith; its [`LangSmithPropagator`]
+//!   carries a trace from service to service.
+//! * [`Client`] sends runs that were never spans, and counts in [`Stats`] what became of all of them.
 #![cfg_attr(
     feature = "testing",
     doc = "* [`testing::LocalLangSmith`] is a LangSmith on loopback for tests: it keeps what it gets and checks every rule."
