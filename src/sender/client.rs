@@ -86,6 +86,16 @@ impl Client {
         self.push(Work::Run(Box::new(run)))
     }
 
+    /// Hands over more about a run that was submitted before it ended: the run with its outputs and
+    /// its end, from [`Run::edit`]. It never overtakes the first part, and where both are still here
+    /// they are sent as one.
+    ///
+    /// # Errors
+    /// When the queue is full, or the client was shut down.
+    pub fn update(&self, run: Run) -> Result<(), SubmitError> {
+        self.push(Work::Update(Box::new(run)))
+    }
+
     /// Waits until everything submitted so far is delivered or given up.
     ///
     /// # Errors
