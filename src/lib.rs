@@ -74,6 +74,7 @@ mod span_ext;
 pub mod testing;
 
 pub use config::{Config, Region};
+pub use convert::InputTokens;
 pub use error::{ConfigError, FlushError, RunError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};

@@ -115,7 +115,11 @@ impl UsageMetadata {
                     _ => continue,
                 };
                 let tokens = count(item, "tokenCount");
-                if is_input { read.input_part(name, tokens) } else { read.output_part(name, tokens) }
+                if is_input {
+                    read.input_part(name, tokens)
+                } else {
+                    read.output_part(name, tokens)
+                }
             }
         }
         Some(read)
