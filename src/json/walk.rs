@@ -6,16 +6,25 @@ use super::scan::plain_length;
 /// Calls `each` with the name, quotes included, and the value of every member of an object.
 /// `None` when the text is no object.
 pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    Walk { text: json, at: 0 }.members(&mut each)
+}
+
+/// Calls `begin` for every object of an array and then `each` with its members. `None` when the
+/// text is no array, or something else stands in it.
+pub(crate) fn objects<'a, T>(
+    json: &'a str,
+    mut begin: impl FnMut() -> T,
+    mut each: impl FnMut(&mut T, &'a str, &'a str),
+) -> Option<Vec<T>> {
     let mut walk = Walk { text: json, at: 0 };
-    walk.open(b'{')?;
-    while !walk.closes(b'}')? {
-        let name = walk.value()?;
-        walk.white();
-        // The colon.
-        walk.at += 1;
-        each(name, walk.value()?);
+    walk.open(b'[')?;
+    let mut objects = Vec::new();
+    while !walk.closes(b']')? {
+        let mut object = begin();
+        walk.members(&mut |name, value| each(&mut object, name, value))?;
+        objects.push(object);
     }
-    Some(())
+    Some(objects)
 }
 
 /// Calls `each` with every element of an array. `None` when the text is no array.
@@ -34,6 +43,18 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    fn members(&mut self, each: &mut impl FnMut(&'a str, &'a str)) -> Option<()> {
+        self.open(b'{')?;
+        while !self.closes(b'}')? {
+            let name = self.value()?;
+            self.white();
+            // The colon.
+            self.at += 1;
+            each(name, self.value()?);
+        }
+        Some(())
+    }
+
     fn open(&mut self, bracket: u8) -> Option<()> {
         self.white();
         (self.peek()? == bracket).then(|| self.at += 1)

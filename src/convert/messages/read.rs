@@ -18,14 +18,8 @@ impl<'a> Members<'a> {
 
     /// Reads an array of objects; `None` when anything else stands in it.
     pub(super) fn read_all(json: &'a str) -> Option<Vec<Self>> {
-        let mut all = Some(Vec::new());
-        walk::elements(json, |element| {
-            all = all.take().and_then(|mut all| {
-                all.push(Self::read(element)?);
-                Some(all)
-            });
-        })?;
-        all
+        let begin = || Self(Vec::with_capacity(4));
+        walk::objects(json, begin, |members, name, value| members.0.push((decode(name), value)))
     }
 
     /// An object with one member.
