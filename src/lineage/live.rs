@@ -173,7 +173,11 @@ impl Traces {
         self.finished.pop_front();
         // It may have been taken up again; then it will finish once more.
         let is_open = self.traces.get(&first).is_none_or(|trace| trace.open > 0);
-        if is_open { None } else { self.traces.remove(&first) }
+        if is_open {
+            None
+        } else {
+            self.traces.remove(&first)
+        }
     }
 }
 
