@@ -1,5 +1,6 @@
 //! What can be configured, and the checks on it.
 
+use crate::convert::InputTokens;
 use crate::env;
 use crate::error::ConfigError;
 use crate::lineage::RunIds;
@@ -56,6 +57,7 @@ pub struct Config {
     pub(crate) workspace_id: Option<String>,
     pub(crate) project: String,
     pub(crate) run_ids: RunIds,
+    pub(crate) input_tokens: InputTokens,
     pub(crate) batch_runs: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) flush_interval: Duration,
@@ -98,6 +100,7 @@ impl Default for Config {
             workspace_id: None,
             project: "default".into(),
             run_ids: RunIds::V7,
+            input_tokens: InputTokens::Auto,
             batch_runs: 100,
             batch_bytes: 20 << 20,
             flush_interval: Duration::from_millis(500),
@@ -211,6 +214,12 @@ impl Config {
     /// How span ids become run ids; UUIDv7 by default.
     pub fn with_run_ids(mut self, run_ids: RunIds) -> Self {
         self.run_ids = run_ids;
+        self
+    }
+
+    /// How input counts of Anthropic's models are meant; told from the numbers by default.
+    pub fn with_anthropic_input_tokens(mut self, meaning: InputTokens) -> Self {
+        self.input_tokens = meaning;
         self
     }
 

@@ -1,6 +1,7 @@
 //! Asking about runs while they run.
 
 use crate::lineage::Live;
+use crate::propagator::{self, LangSmithPropagator};
 use crate::run::{DottedOrder, RunId};
 use crate::sender::Client;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -18,6 +19,7 @@ pub struct Handle {
 /// What a run is called in LangSmith. It is settled when the span starts, so it can be used, for
 /// feedback for example, before the run is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunRef {
     /// The run's own id.
     pub run_id: RunId,
@@ -25,6 +27,17 @@ pub struct RunRef {
     pub trace_id: RunId,
     /// Its place in the trace.
     pub dotted_order: DottedOrder,
+    baggage: Option<String>,
+}
+
+impl RunRef {
+    /// The headers by which a call to another service continues this trace there, as LangSmith's
+    /// SDKs send and read them: `langsmith-trace`, and `baggage` where the trace has metadata, tags
+    /// or a project of its own.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let trace = (propagator::HEADER, self.dotted_order.to_string());
+        std::iter::once(trace).chain(self.baggage.clone().map(|baggage| ("baggage", baggage))).collect()
+    }
 }
 
 impl Handle {
@@ -35,13 +48,22 @@ impl Handle {
     /// The run of a span that is open or ended a moment ago. `None` for spans that are not sampled
     /// or not known.
     pub fn run_ref(&self, span: &SpanContext) -> Option<RunRef> {
-        let dotted_order = self.live.find(span)?.dotted_order();
-        Some(RunRef { run_id: dotted_order.id(), trace_id: dotted_order.trace_id(), dotted_order })
+        let node = self.live.find(span)?;
+        let dotted_order = node.dotted_order();
+        let baggage = node.shared().and_then(|shared| shared.to_baggage());
+        Some(RunRef { run_id: dotted_order.id(), trace_id: dotted_order.trace_id(), dotted_order, baggage })
     }
 
     /// The run of the span that is active on this thread.
     pub fn current_run(&self) -> Option<RunRef> {
         self.run_ref(Context::current().span().span_context())
+    }
+
+    /// Carries traces from service to service. From the first call on, spans whose context came
+    /// through a propagator continue the trace that it tells of; before, headers are never
+    /// believed.
+    pub fn propagator(&self) -> LangSmithPropagator {
+        LangSmithPropagator::new(Arc::clone(&self.live))
     }
 
     /// The client that sends the runs: its counters, and runs without spans.

@@ -1,4 +1,59 @@
-//! Exports OpenTelemetry spans to LangSmith as runs.
+//! Sends OpenTelemetry spans to LangSmith as runs: what is traced with `tracing` or with
+//! OpenTelemetry's own API shows up there as a tree of chains, model calls, tools and retrievers,
+//! with inputs, outputs, errors and token counts.
+//!
+//! ```no_run
+//! # #[cfg(feature = "tracing")]
+//! # mod example {
+//! use opentelemetry::trace::TracerProvider as _;
+//! use opentelemetry_langsmith::LangSmithSpanProcessor;
+//! use opentelemetry_sdk::trace::SdkTracerProvider;
+//! use tracing_subscriber::prelude::*;
+//!
+//! #[tracing::instrument(ret)]
+//! fn answer(question: &str) -> String { format!("{question} Yes.") }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let langsmith = LangSmithSpanProcessor::from_env()?; // reads LANGSMITH_API_KEY
+//!     let provider = SdkTracerProvider::builder().with_span_processor(langsmith).build();
+//!     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
+//!     tracing_subscriber::registry().with(spans).with(tracing_subscriber::fmt::layer()).init();
+//!     answer("Does it work?");
+//!     Ok(provider.shutdown()?)
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
+//! # Where to look
+//!
+//! * [`LangSmithSpanProcessor`] is the recommended way in: it sees spans when they start, so each
+//!   run is sent as soon as its span ends. [`LangSmithExporter`] fits a pipeline that is there
+//!   already; it waits with a span until the spans above it have ended.
+//! * [`Config`] has all settings, from environment variables or code.
+#![cfg_attr(feature = "tracing", doc = "* [`SpanExt`] says more about a run than its span says by itself.")]
+//! * [`Handle`] tells what the current run is called in LangSmith; its [`LangSmithPropagator`]
+//!   carries a trace from service to service.
+//! * [`Client`] sends runs that were never spans, and counts in [`Stats`] what became of all of them.
+#![cfg_attr(
+    feature = "testing",
+    doc = "* [`testing::LocalLangSmith`] is a LangSmith on loopback for tests: it keeps what it gets and checks every rule."
+)]
+//!
+//! Before the program ends, call the provider's `shutdown`. It sends what is left, within 5 seconds,
+//! and says if something was lost. Dropping the provider does not do that: tracers hold it too, and
+//! the subscriber holds a tracer until the process ends.
+//!
+//! The README has what becomes of a span, field by field, all limits, and what to do when
+//! nothing arrives.
+//!
+//! # Features
+//!
+//! * `tracing` (default): `SpanExt`.
+//! * `rustls` (default) or `native-tls`: TLS. Without either, only `http://` endpoints can be reached.
+//! * `testing`: `testing::LocalLangSmith`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
 mod convert;
@@ -9,6 +64,7 @@ mod handle;
 mod json;
 mod lineage;
 mod processor;
+mod propagator;
 mod run;
 mod secret;
 mod sender;
@@ -18,13 +74,19 @@ mod span_ext;
 pub mod testing;
 
 pub use config::{Config, Region};
+pub use convert::InputTokens;
 pub use error::{ConfigError, FlushError, RunError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};
 pub use json::Json;
 pub use lineage::RunIds;
 pub use processor::LangSmithSpanProcessor;
+pub use propagator::LangSmithPropagator;
 pub use run::{DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType, UsageMetadata};
 pub use sender::{Client, DropReason, Stats};
 #[cfg(feature = "tracing")]
 pub use span_ext::SpanExt;
+
+#[cfg(all(doctest, feature = "testing", feature = "tracing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

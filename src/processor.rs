@@ -66,10 +66,10 @@ impl LangSmithSpanProcessor {
 }
 
 impl SpanProcessor for LangSmithSpanProcessor {
-    fn on_start(&self, span: &mut Span, _parent: &Context) {
+    fn on_start(&self, span: &mut Span, parent: &Context) {
         if span.span_context().is_sampled() && self.client.is_enabled() {
             if let Some(span) = span.exported_data() {
-                self.live.start(span);
+                self.live.start(span, parent);
             }
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn add(attachments: &mut Vec<Attachment>, mut attachment: Attachment)
     let name = if name.trim().is_empty() { "attachment".to_owned() } else { name };
     let taken = |name: &str| attachments.iter().any(|other| other.name == name);
     attachment.name = std::iter::once(name.clone())
-        .chain((2..).map(|number| format!("{name}_{number}")))
+        .chain((2..10_000).map(|number| format!("{name}_{number}")))
         .find(|name| !taken(name))
         .unwrap_or(name);
     attachments.push(attachment);

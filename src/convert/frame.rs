@@ -176,7 +176,8 @@ impl Frame {
 
     pub(super) fn view<'f, 'a>(&'f mut self, attributes: &'a [KeyValue], convention: usize) -> View<'f, 'a> {
         let first = usize::from(REGISTRY.first[convention]);
-        View { frame: self, attributes, convention: convention as u8, first }
+        let convention = u8::try_from(convention).unwrap_or(u8::MAX);
+        View { frame: self, attributes, convention, first }
     }
 
     /// Calls `each` with what no convention took: attributes that conventions know but had no use

@@ -5,7 +5,7 @@ use super::frame::{attributes, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
 use super::usage::Count;
 use super::Draft;
-use crate::json::{scan, write_string};
+use crate::json::{scan, write_array, write_string};
 use crate::run::RunType;
 use opentelemetry::{KeyValue, Value};
 
@@ -268,6 +268,11 @@ pub(super) fn note(draft: &mut Draft, messages: &mut Messages) {
     draft.has_messages |= !messages.is_empty();
     if let Some(reason) = messages.finish_reason() {
         draft.finish_reason.get_or_insert_with(|| reason.to_owned());
+    }
+    if let reasons @ [_, _, ..] = messages.finish_reasons() {
+        draft.extra.metadata.insert_with("finish_reasons", |out| {
+            write_array(out, reasons, |out, reason| write_string(out, reason));
+        });
     }
     if messages.is_compacted() {
         draft.extra.metadata.insert_bool("conversation_compacted", true);

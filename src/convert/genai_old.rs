@@ -2,7 +2,7 @@
 
 use super::frame::{attributes, is_empty, Convention, View};
 use super::genai::note;
-use super::messages::Messages;
+use super::messages::{is_indexed, Messages};
 use super::Draft;
 use crate::json::scan;
 use opentelemetry::{trace::Event, Value};
@@ -32,10 +32,6 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     }
     view.take_if(Key::Prompt, |value| whole(draft, value, true));
     view.take_if(Key::Completion, |value| whole(draft, value, false));
-}
-
-fn is_indexed(name: &str) -> bool {
-    name.as_bytes().first().is_some_and(u8::is_ascii_digit)
 }
 
 /// `gen_ai.prompt.0.role`, …
@@ -108,10 +104,13 @@ pub(super) fn events(events: &[Event], draft: &mut Draft) {
                     whole(draft, &attribute.value, false);
                 }
             }
-            "gen_ai.choice" => drop(output.push_event(&event.name, &event.attributes)),
+            // All of them together, below: they may have ended in any order.
+            "gen_ai.choice" => {}
             name => drop(input.push_event(name, &event.attributes)),
         }
     }
+    let choices = events.iter().filter(|event| event.name == "gen_ai.choice");
+    output.push_choices(choices.map(|event| &event.attributes[..]));
     for (mut messages, is_input) in [(input, true), (output, false)] {
         if !messages.is_empty() {
             set(draft, &mut messages, is_input);

@@ -29,7 +29,8 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::Resource;
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
-use usage::{InputTokens, UsageContext};
+pub use usage::InputTokens;
+use usage::UsageContext;
 
 /// All conventions, strongest first. To add one, add a file and a line.
 const CONVENTIONS: &[Convention] = &[
@@ -71,13 +72,14 @@ impl Origin {
 #[derive(Debug)]
 pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
+    input_tokens: InputTokens,
     frame: Frame,
     spare: Extra,
 }
 
 impl Converter {
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>) -> Self {
-        Self { origin, frame: Frame::default(), spare: Extra::default() }
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens) -> Self {
+        Self { origin, input_tokens, frame: Frame::default(), spare: Extra::default() }
     }
 
     /// Makes a run of a span. `interrupted` says that the span never ended.
@@ -109,6 +111,7 @@ impl Converter {
                 draft.extra.metadata.append(&origin.metadata);
             }
         }
+        add_usage(&mut draft, self.input_tokens);
         let mut run = finish(span, node, draft);
         if run.project.is_none() {
             run.project = origin.and_then(|origin| origin.project.clone());
@@ -247,10 +250,13 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
         }
     }
     let error = status::error(span, &mut draft);
+    if let Some(shared) = node.shared() {
+        draft.extra.metadata.append(&shared.metadata);
+        shared.tags.iter().for_each(|tag| draft.tag(tag));
+    }
     if let Some(reason) = draft.finish_reason.take() {
         draft.extra.metadata.insert_str("finish_reason", &reason);
     }
-    add_usage(&mut draft);
     let start = node.start();
     Run {
         dotted_order,
@@ -258,7 +264,7 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
         run_type: draft.run_type(),
         start,
         end: Some(Timestamp::from_system_time(span.end_time).max(start)),
-        project: node.project().cloned(),
+        project: node.shared().and_then(|shared| shared.project.clone()),
         tags: draft.tags,
         inputs: draft.inputs,
         outputs: draft.outputs,
@@ -285,7 +291,7 @@ fn name(span: &SpanData, draft: &mut Draft) -> std::borrow::Cow<'static, str> {
 
 /// Counts stand in the metadata, and in the outputs of a model's call too. LangSmith adds up what
 /// stands below a run, so what an agent counts itself goes by another name.
-fn add_usage(draft: &mut Draft) {
+fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
     if draft.usage.is_empty() {
         return;
     }
@@ -297,7 +303,7 @@ fn add_usage(draft: &mut Draft) {
         provider: text("ls_provider"),
         rig_exclusive: draft.rig_exclusive,
         service_tier: text("service_tier"),
-        input_tokens: InputTokens::Auto,
+        input_tokens,
     };
     if !draft.usage.finish(&context, &mut usage) {
         return;

@@ -57,8 +57,7 @@ fn exception_text(description: Option<&str>, attributes: &[KeyValue]) -> Option<
     let message = message.as_deref().map(unquote);
     let mut error = match (kind, message) {
         (Some(kind), Some(message)) => format!("{kind}: {message}"),
-        (Some(only), None) => only.into_owned(),
-        (None, Some(only)) => only.into_owned(),
+        (Some(only), None) | (None, Some(only)) => only.into_owned(),
         (None, None) => return None,
     };
     if let Some(description) = description.map(unquote) {

@@ -61,13 +61,17 @@ const OUTPUT_COST_DETAILS: [(Count, &str); 4] = [
     (Count::OutputImageCost, "image"),
 ];
 
-/// Whether the input counts of Anthropic models include what came from a cache.
+/// Whether spans count what came from a cache as input tokens, for models of Anthropic's: its API
+/// counts it beside them, LangSmith and the semantic conventions count it among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum InputTokens {
+#[non_exhaustive]
+pub enum InputTokens {
     /// Told from the numbers and from what is known of the instrumentation.
     #[default]
     Auto,
+    /// Input counts include cached tokens.
     Inclusive,
+    /// Cached tokens come on top.
     Exclusive,
 }
 

@@ -64,6 +64,8 @@ fn has_special<const N: usize>(bytes: &[u8; N]) -> bool {
 
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
 
+/// Without branches, so that many bytes are looked at together.
+#[allow(clippy::needless_bitwise_bool)]
 fn is_special(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }

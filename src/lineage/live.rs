@@ -1,7 +1,8 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
-use super::{place, Node, Overrides, RunIds, SpanKey};
+use super::{place, Node, Overrides, Propagation, Remote, RunIds, SpanKey};
 use opentelemetry::trace::SpanContext;
+use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ pub(crate) struct Live {
     /// All spans that are remembered.
     known: AtomicUsize,
     limit: usize,
+    propagation: Propagation,
 }
 
 /// On cache lines of its own: neighbours are used by other threads.
@@ -66,11 +68,11 @@ pub(crate) struct Opened {
 impl Live {
     pub(crate) fn new(run_ids: RunIds, limit: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { run_ids, shards, known: AtomicUsize::new(0), limit }
+        Self { run_ids, shards, known: AtomicUsize::new(0), limit, propagation: Propagation::default() }
     }
 
     /// A span has started; `span` is what it had by then.
-    pub(crate) fn start(&self, span: SpanData) {
+    pub(crate) fn start(&self, span: SpanData, context: &Context) {
         if self.known.load(Ordering::Relaxed) >= self.limit {
             // It is placed when it ends, as well as can be told then.
             return;
@@ -82,7 +84,8 @@ impl Live {
         let trace = traces.traces.entry(key.trace_id).or_default();
         let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
         let taken = trace.spans.contains_key(&key.span_id);
-        let node = place(self.run_ids, &span, parent, overrides, taken);
+        let remote = if parent.is_none() { self.propagation.read(context) } else { Remote::default() };
+        let node = place(self.run_ids, &span, parent, &overrides, taken, remote);
         let before = trace.spans.insert(key.span_id, Entry { node, opened: Some(Box::new(span)) });
         match &before {
             None => {
@@ -103,7 +106,7 @@ impl Live {
         let mut traces = self.lock(key);
         let Some(trace) = traces.traces.get_mut(&key.trace_id) else {
             drop(traces);
-            return place(self.run_ids, span, None, Overrides::read(&span.attributes), false);
+            return place(self.run_ids, span, None, &Overrides::read(&span.attributes), false, Remote::default());
         };
         let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
         if opened.is_none() {
@@ -113,7 +116,7 @@ impl Live {
             let parent = SpanKey::of_parent(span, &overrides);
             let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
             let taken = trace.spans.contains_key(&key.span_id);
-            return place(self.run_ids, span, parent, overrides, taken);
+            return place(self.run_ids, span, parent, &overrides, taken, Remote::default());
         }
         let node = Arc::clone(&trace.spans[&key.span_id].node);
         trace.open -= 1;
@@ -129,6 +132,11 @@ impl Live {
         // Memory is given back here, without the lock.
         drop((opened, forgotten, gone));
         node
+    }
+
+    /// What counts of what other services send.
+    pub(crate) fn propagation(&self) -> &Propagation {
+        &self.propagation
     }
 
     /// The place of a span that is open or ended lately.
@@ -156,8 +164,8 @@ impl Live {
 
     fn lock(&self, key: SpanKey) -> MutexGuard<'_, Traces> {
         // Trace ids are random by default, but an application may count them up.
-        let mixed = (key.trace_id as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.shards[(mixed >> 58) as usize].0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mixed = key.trace_id.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 122;
+        self.shards[usize::try_from(mixed).unwrap_or(0)].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

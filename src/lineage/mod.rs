@@ -9,13 +9,16 @@ mod held;
 mod live;
 mod node;
 mod overrides;
+mod remote;
 
 pub(crate) use held::Held;
 pub(crate) use live::{Live, Opened};
 pub(crate) use node::Node;
 pub(crate) use overrides::Overrides;
+pub(crate) use remote::{Propagation, Remote, RemoteRun};
 
-use crate::run::{RunId, Timestamp};
+use crate::run::{DottedOrder, RunId, Timestamp};
+use node::Shared;
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::trace::SpanData;
 use std::sync::Arc;
@@ -67,28 +70,39 @@ impl SpanKey {
 const MAX_DEPTH: usize = 2000;
 
 /// Gives a span its place under `parent`, which is a node that was placed before, or at the top.
-/// `taken` says that the span's own id is in use already, so that a new one has to be drawn.
+/// `taken` says that the span's own id is in use already, so that a new one has to be drawn;
+/// `remote` is what its context says of a trace elsewhere.
 pub(crate) fn place(
     run_ids: RunIds,
     span: &SpanData,
     parent: Option<&Arc<Node>>,
-    overrides: Overrides,
+    overrides: &Overrides,
     taken: bool,
+    remote: Remote,
 ) -> Arc<Node> {
     let own_start = Timestamp::from_system_time(span.start_time);
     let parent = parent.filter(|parent| !overrides.is_root && parent.depth() < MAX_DEPTH);
     // The whole trace goes where its root goes.
-    let project = parent.map_or_else(|| overrides.project.clone(), |parent| parent.project().cloned());
+    let shared = match (parent, &overrides.project) {
+        (Some(parent), _) => parent.shared().cloned(),
+        (None, Some(project)) => {
+            let shared = remote.shared.as_deref().cloned().unwrap_or_default();
+            Some(Arc::new(Shared { project: Some(project.clone()), ..shared }))
+        }
+        (None, None) => remote.shared,
+    };
 
     if let Some(order) = overrides.consistent_order() {
-        return Arc::new(Node::under_order(order.id(), order.start(), order.parent(), project));
+        return Arc::new(Node::under_order(order.id(), order.start(), order.parent(), shared));
     }
     // A parent that is named by its run id can be any run further up.
     let parent = match overrides.parent_id {
         Some(id) => parent.map(|parent| parent.find_upwards(id).unwrap_or(parent)),
         None => parent,
     };
-    let start = parent.map_or(own_start, |parent| own_start.max(parent.start()));
+    let above = remote.order.filter(|order| parent.is_none() && !overrides.is_root && order.depth() < MAX_DEPTH);
+    let earliest = parent.map(|parent| parent.start()).or_else(|| above.as_ref().map(DottedOrder::start));
+    let start = earliest.map_or(own_start, |earliest| own_start.max(earliest));
     let key = SpanKey::of(&span.span_context);
     let derived = || match run_ids {
         _ if taken => RunId::random(start),
@@ -97,17 +111,18 @@ pub(crate) fn place(
         RunIds::Otel if u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0 => Uuid::from_u128(key.trace_id).into(),
         RunIds::Otel => Uuid::from_u128(u128::from(key.span_id)).into(),
     };
-    let wanted = match parent {
-        None => overrides.id.or(overrides.trace_id),
-        Some(_) => overrides.id,
+    let is_root = parent.is_none() && above.is_none();
+    let wanted = overrides.id.or(overrides.trace_id.filter(|_| is_root));
+    let used_above = |id: &RunId| {
+        parent.is_some_and(|parent| parent.has_id(*id))
+            || above.as_ref().is_some_and(|order| order.ids().any(|other| other == *id))
     };
-    let used_above = |id: &RunId| parent.is_some_and(|parent| parent.has_id(*id));
     let id = match wanted.filter(|id| !used_above(id)) {
         Some(id) => id,
         None => Some(derived()).filter(|id| !(taken && used_above(id))).unwrap_or_else(|| RunId::random(start)),
     };
     Arc::new(match parent {
         Some(parent) => Node::under(id, start, Arc::clone(parent)),
-        None => Node::under_order(id, start, None, project),
+        None => Node::under_order(id, start, above, shared),
     })
 }

@@ -1,5 +1,6 @@
 //! A run's place in its trace, linked to its parent's.
 
+use crate::json::Object;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
 use std::sync::Arc;
 
@@ -12,7 +13,16 @@ pub(crate) struct Node {
     start: Timestamp,
     above: Above,
     depth: u32,
-    project: Option<Project>,
+    shared: Option<Arc<Shared>>,
+}
+
+/// What all runs of a trace have in common, from the first span of it in this process on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared {
+    /// `None`: the configured project.
+    pub(crate) project: Option<Project>,
+    pub(crate) metadata: Object,
+    pub(crate) tags: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -25,7 +35,7 @@ enum Above {
 
 impl Node {
     pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>) -> Self {
-        Self { id, start, depth: parent.depth + 1, project: parent.project.clone(), above: Above::Node(parent) }
+        Self { id, start, depth: parent.depth + 1, shared: parent.shared.clone(), above: Above::Node(parent) }
     }
 
     /// A node at the top, or under a run that only its dotted order tells of.
@@ -33,20 +43,20 @@ impl Node {
         id: RunId,
         start: Timestamp,
         parent: Option<DottedOrder>,
-        project: Option<Project>,
+        shared: Option<Arc<Shared>>,
     ) -> Self {
         let depth = parent.as_ref().map_or(0, DottedOrder::depth) + 1;
         let above = parent.map_or(Above::Nothing, |order| Above::Order(Box::new(order)));
-        Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), project }
+        Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), shared }
     }
 
     pub(crate) fn start(&self) -> Timestamp {
         self.start
     }
 
-    /// The project that the root asked for; `None` for the configured one.
-    pub(crate) fn project(&self) -> Option<&Project> {
-        self.project.as_ref()
+    /// What the whole trace has in common; `None` when that is nothing.
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
     }
 
     pub(crate) fn depth(&self) -> usize {
@@ -95,7 +105,7 @@ impl Node {
         }
     }
 
-    pub(super) fn find_upwards<'a>(self: &'a Arc<Self>, id: RunId) -> Option<&'a Arc<Self>> {
+    pub(super) fn find_upwards(self: &Arc<Self>, id: RunId) -> Option<&Arc<Self>> {
         let mut node = self;
         while node.id != id {
             match &node.above {

@@ -41,6 +41,14 @@ impl RunBuilder {
         Self { run, id: None, parent: None, failed }
     }
 
+    pub(super) fn edit(run: Run) -> Self {
+        let id = Some(run.id());
+        let parent = run.dotted_order.parent();
+        // What was attached has been sent with the first part.
+        let run = Run { attachments: Vec::new(), ..run };
+        Self { run, id, parent, failed: None }
+    }
+
     /// Gives the run an id of your own instead of a new UUIDv7. LangSmith finds runs best when the
     /// id is a UUIDv7 of the run's start.
     pub fn id(mut self, id: RunId) -> Self {

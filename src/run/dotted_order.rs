@@ -184,7 +184,7 @@ impl FromStr for DottedOrder {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         use ParseDottedOrderError as Error;
-        if (text.len() + 1) % (SEGMENT + 1) != 0 || !text.is_ascii() {
+        if !(text.len() + 1).is_multiple_of(SEGMENT + 1) || !text.is_ascii() {
             return Err(Error::Shape);
         }
         if text.len() / SEGMENT > MAX_SEGMENTS {

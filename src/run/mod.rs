@@ -6,6 +6,7 @@ mod id;
 mod run_type;
 mod time;
 mod usage;
+mod usage_from;
 
 pub use builder::RunBuilder;
 pub use dotted_order::{DottedOrder, ParseDottedOrderError};
@@ -90,6 +91,46 @@ impl Run {
     /// ```
     pub fn builder(name: impl Into<Cow<'static, str>>, run_type: RunType) -> RunBuilder {
         RunBuilder::new(name.into(), run_type)
+    }
+
+    /// Opens the run again, to say how it went on: [`Client::update`](crate::Client::update) sends
+    /// the result. Its place in the trace stays.
+    ///
+    /// ```
+    /// use opentelemetry_langsmith::{Run, RunType};
+    ///
+    /// let run = Run::builder("France", RunType::Chain).inputs("What is its capital?").build()?;
+    /// let ended = run.edit().outputs("Paris").end_now().build()?;
+    /// assert_eq!((ended.id(), ended.start_time()), (run.id(), run.start_time()));
+    /// # Ok::<(), opentelemetry_langsmith::RunError>(())
+    /// ```
+    pub fn edit(&self) -> RunBuilder {
+        RunBuilder::edit(self.clone())
+    }
+
+    /// Takes over what an update says.
+    pub(crate) fn merge(&mut self, update: Self) {
+        let Self { end, tags, inputs, outputs, error, events, mut extra, reference_example_id, attachments, .. } =
+            update;
+        self.end = end.or(self.end);
+        self.inputs = inputs.or(self.inputs.take());
+        self.outputs = outputs.or(self.outputs.take());
+        self.error = error.or(self.error.take());
+        self.events = events.or(self.events.take());
+        self.reference_example_id = reference_example_id.or(self.reference_example_id);
+        for (new, old) in [
+            (&mut extra.metadata, &self.extra.metadata),
+            (&mut extra.invocation_params, &self.extra.invocation_params),
+            (&mut extra.otel, &self.extra.otel),
+            (&mut extra.runtime, &self.extra.runtime),
+        ] {
+            new.append(old);
+        }
+        self.extra = extra;
+        if !tags.is_empty() {
+            self.tags = tags;
+        }
+        self.attachments.extend(attachments);
     }
 
     /// The run's own id.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Microseconds since 1970. Always within 1970 to 9999, where both of LangSmith's formats and the
+/// Microseconds since 1970. Always within 1970 to 9999, where both of the formats that LangSmith uses and the
 /// 48 bits of a UUIDv7 can tell it; what lies outside is moved to the nearer end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Timestamp(i64);
@@ -57,13 +57,13 @@ impl Timestamp {
     fn push(self, out: &mut String, form: impl Fn(&Second) -> &String, end: &str) {
         SECONDS.with_borrow_mut(|seconds| {
             let number = self.0 / SECOND;
-            let second = &mut seconds[number.unsigned_abs() as usize % KEPT];
+            let second = &mut seconds[usize::try_from(number).unwrap_or(0) % KEPT];
             if second.number != number {
                 *second = Second::new(number);
             }
             out.push_str(form(second));
         });
-        let micros = (self.0 % SECOND).unsigned_abs() as usize;
+        let micros = usize::try_from(self.0 % SECOND).unwrap_or(0);
         for pair in [micros / 10_000, micros / 100 % 100, micros % 100] {
             out.push_str(&PAIRS[2 * pair..2 * pair + 2]);
         }

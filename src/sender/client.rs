@@ -58,6 +58,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ConfigError`] names what to set or to correct.
+    #[allow(clippy::needless_pass_by_value)] // As with every constructor: the settings are used up.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         if !config.tracing {
             return Ok(Self { inner: None });
@@ -69,7 +70,7 @@ impl Client {
         let origin = Arc::new(OnceLock::new());
         let (hurry, hurried) = watch::channel(Hurry::default());
         let delivery = Delivery::new(transport, &config, notices.clone(), hurried);
-        let converter = Converter::new(Arc::clone(&origin));
+        let converter = Converter::new(Arc::clone(&origin), config.input_tokens);
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
         let worker =
             Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter).map_err(thread)?;
@@ -84,6 +85,16 @@ impl Client {
     /// When the queue is full, or the client was shut down.
     pub fn submit(&self, run: Run) -> Result<(), SubmitError> {
         self.push(Work::Run(Box::new(run)))
+    }
+
+    /// Hands over more about a run that was submitted before it ended: the run with its outputs and
+    /// its end, from [`Run::edit`]. It never overtakes the first part, and where both are still here
+    /// they are sent as one.
+    ///
+    /// # Errors
+    /// When the queue is full, or the client was shut down.
+    pub fn update(&self, run: Run) -> Result<(), SubmitError> {
+        self.push(Work::Update(Box::new(run)))
     }
 
     /// Waits until everything submitted so far is delivered or given up.

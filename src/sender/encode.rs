@@ -35,12 +35,14 @@ impl Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Post,
+    Patch,
 }
 
 impl Operation {
     fn prefix(self) -> &'static str {
         match self {
             Self::Post => "post.",
+            Self::Patch => "patch.",
         }
     }
 }

@@ -10,6 +10,7 @@ mod oversize;
 mod queue;
 mod stats;
 mod transport;
+mod updates;
 mod worker;
 
 pub use client::Client;

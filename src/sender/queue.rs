@@ -23,17 +23,20 @@ pub(crate) enum Work {
     /// Ended spans whose places are not known.
     Ended(Vec<SpanData>),
     Run(Box<Run>),
+    /// More about a run that was submitted before.
+    Update(Box<Run>),
     /// Answer when all that came before is delivered or given up.
     Flush(Flush),
 }
 
 impl Work {
-    /// How many runs it stands for.
+    /// How many runs it stands for. An update counts when it is known to be sent, or lost, by
+    /// itself: it may join its post.
     fn runs(&self) -> u64 {
         match self {
             Self::Placed(_) | Self::Run(_) => 1,
             Self::Ended(spans) => spans.len() as u64,
-            Self::Flush(_) => 0,
+            Self::Update(_) | Self::Flush(_) => 0,
         }
     }
 
@@ -42,7 +45,7 @@ impl Work {
         match self {
             Self::Placed(placed) => span_bytes(&placed.span),
             Self::Ended(spans) => spans.iter().map(span_bytes).sum(),
-            Self::Run(run) => run_bytes(run),
+            Self::Run(run) | Self::Update(run) => run_bytes(run),
             Self::Flush(_) => 0,
         }
     }
@@ -95,6 +98,7 @@ impl std::fmt::Debug for Work {
             Self::Placed(_) => "Placed",
             Self::Ended(_) => "Ended",
             Self::Run(_) => "Run",
+            Self::Update(_) => "Update",
             Self::Flush(_) => "Flush",
         })
     }
@@ -171,12 +175,15 @@ impl Queue {
         while let Some(work) = self.pop() {
             if let Work::Flush(flush) = work {
                 (flush.reply)(Err(FlushError::ShutDown));
-            } else {
-                let (runs, bytes) = (work.runs(), work.bytes());
-                self.counters.take(runs);
-                self.counters.drop_taken(DropReason::ShutDown, runs);
-                self.release(bytes);
+                continue;
             }
+            if matches!(work, Work::Update(_)) {
+                self.counters.drop_submitted(DropReason::ShutDown, 1);
+            } else {
+                self.counters.take(work.runs());
+                self.counters.drop_taken(DropReason::ShutDown, work.runs());
+            }
+            self.release(work.bytes());
         }
     }
 
@@ -223,7 +230,7 @@ impl Queue {
     }
 
     fn refuse(&self, reason: DropReason, error: SubmitError, runs: u64) -> Dropped {
-        Dropped { error, first: self.counters.drop_submitted(reason, runs) }
+        Dropped { error, first: self.counters.drop_submitted(reason, runs.max(1)) }
     }
 }
 

@@ -6,6 +6,7 @@ use super::encode::{Operation, Shared};
 use super::notice::{Notice, Notices};
 use super::queue::{span_bytes, Flush, Placed, Queue, Work};
 use super::stats::{DropReason, Stats};
+use super::updates::Updates;
 use crate::config::Config;
 use crate::convert::Converter;
 use crate::error::FlushError;
@@ -50,6 +51,7 @@ pub(crate) struct Worker {
     /// Numbers of the batches that are not done.
     unfinished: BTreeSet<u64>,
     flights: JoinSet<()>,
+    updates: Updates,
     next_number: u64,
     flushes: Vec<Pending>,
     last_flush: Option<Instant>,
@@ -134,6 +136,7 @@ impl Worker {
             under_way: 0,
             unfinished: BTreeSet::new(),
             flights: JoinSet::new(),
+            updates: Updates::default(),
             next_number: 0,
             flushes: Vec::new(),
             last_flush: None,
@@ -202,7 +205,13 @@ impl Worker {
                         self.add_placed();
                     }
                 }
-                Work::Run(run) => self.add_run(&run),
+                Work::Run(run) if run.end.is_none() => self.add_post(*run),
+                Work::Run(run) => self.add_run(&run, Operation::Post),
+                Work::Update(run) => {
+                    if let Some(run) = self.updates.update(*run) {
+                        self.add_update(&run);
+                    }
+                }
                 Work::Flush(flush) => self.begin_flush(flush),
             }
             self.queue.release(bytes);
@@ -256,31 +265,30 @@ impl Worker {
 
     /// Converts a span. A panic in the converter costs this span and nothing else.
     fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool) {
-        match catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
-            Ok(run) => {
-                self.add_run(&run);
-                self.converter.recycle(run);
-            }
-            Err(_) => {
-                self.queue.counters.take(1);
-                self.queue.counters.drop_taken(DropReason::Panicked, 1);
-                self.notices.warn(Notice::Panicked, || {
-                    format!(
-                        "converting the span {:?} panicked; it is dropped, further ones are only counted",
-                        span.name
-                    )
-                });
-            }
+        if let Ok(run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
+            self.add_run(&run, Operation::Post);
+            self.converter.recycle(run);
+            return;
+        }
+        self.queue.counters.take(1);
+        self.queue.counters.drop_taken(DropReason::Panicked, 1);
+        self.notices.warn(Notice::Panicked, || {
+            format!("converting the span {:?} panicked; it is dropped, further ones are only counted", span.name)
+        });
+    }
+
+    /// A run that has not ended is kept until its batch is due: its end may still meet it.
+    fn add_post(&mut self, run: Run) {
+        self.updates.post(run);
+        self.due.get_or_insert(Instant::now() + self.flush_interval);
+        if self.updates.posts() as u64 >= self.limits.runs {
+            self.finish_batch();
         }
     }
 
-    fn add_run(&mut self, run: &Run) {
+    fn add_run(&mut self, run: &Run, operation: Operation) {
         self.queue.counters.take(1);
-        self.batch.prepare(run, Operation::Post, &self.shared, self.limits.bytes);
-        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes(run) > self.limits.bytes {
-            self.finish_batch();
-        }
-        self.batch.add(run);
+        self.write_run(run, operation);
         if self.batch.runs() >= self.limits.runs || self.batch.raw_bytes() >= self.limits.bytes {
             self.finish_batch();
         } else if self.due.is_none() {
@@ -288,8 +296,36 @@ impl Worker {
         }
     }
 
+    /// An update that did not meet its post is counted from now on.
+    fn add_update(&mut self, run: &Run) {
+        self.queue.counters.submit(1);
+        self.add_run(run, Operation::Patch);
+    }
+
+    /// Writes a run into the batch, or into the next one where it does not fit.
+    fn write_run(&mut self, run: &Run, operation: Operation) {
+        self.batch.prepare(run, operation, &self.shared, self.limits.bytes);
+        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes(run) > self.limits.bytes {
+            self.seal();
+        }
+        self.batch.add(run);
+    }
+
+    /// Finishes the batch, posts that were kept back included.
     fn finish_batch(&mut self) {
         self.due = None;
+        for post in self.updates.take_posts() {
+            self.queue.counters.take(1);
+            if self.batch.runs() >= self.limits.runs {
+                self.seal();
+            }
+            self.write_run(&post, Operation::Post);
+            self.updates.posted(&post, self.next_number);
+        }
+        self.seal();
+    }
+
+    fn seal(&mut self) {
         if self.batch.runs() == 0 {
             return;
         }
@@ -325,6 +361,17 @@ impl Worker {
         self.under_way = self.under_way.saturating_sub(1);
         self.unfinished.remove(&number);
         while self.flights.try_join_next().is_some() {}
+        let updates = self.updates.batch_done(number);
+        if !updates.is_empty() {
+            for update in updates {
+                self.add_update(&update);
+            }
+            if !self.flushes.is_empty() {
+                // Who flushes waits for these too.
+                self.finish_batch();
+                self.flushes.iter_mut().for_each(|pending| pending.before = self.next_number);
+            }
+        }
     }
 
     fn apply(&mut self, info: Option<Info>) {
@@ -360,8 +407,9 @@ impl Worker {
 
     fn answer_flushes(&mut self) {
         let oldest = self.unfinished.first().copied().unwrap_or(u64::MAX);
-        let (done, pending): (Vec<_>, _) =
-            std::mem::take(&mut self.flushes).into_iter().partition(|pending| pending.before <= oldest);
+        let (done, pending): (Vec<_>, _) = std::mem::take(&mut self.flushes)
+            .into_iter()
+            .partition(|pending| pending.before <= oldest && self.updates.waiting() == 0);
         self.flushes = pending;
         if done.is_empty() {
             return;
@@ -382,6 +430,7 @@ impl Worker {
             drop(Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone()));
         }
         self.unfinished.clear();
+        self.queue.counters.drop_submitted(DropReason::ShutDown, self.updates.clear());
         self.queue.end();
     }
 }

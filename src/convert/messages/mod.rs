@@ -1,0 +1,200 @@
+//! Chat messages, brought into the one shape that LangSmith renders.
+//!
+//! Each source of messages is a file: it reads, and writes through what [`Messages`] offers.
+//! Content stays the escaped text it came as, from the attribute to the run.
+
+mod attachments;
+mod blocks;
+mod calls;
+mod documents;
+mod events;
+mod flat;
+mod indexed;
+mod part;
+mod parts;
+mod read;
+mod tools;
+mod write;
+
+pub(super) use documents::write_documents;
+pub(super) use indexed::is_indexed;
+pub(super) use tools::write_tools;
+
+use crate::json::write_string;
+use crate::run::Attachment;
+use attachments::Attachments;
+
+/// A list of chat messages, written as they come.
+pub(crate) struct Messages {
+    side: Side,
+    /// The messages, with commas between them.
+    written: String,
+    count: usize,
+    /// Where the first message ends.
+    first: usize,
+    /// The only message so far came from instructions that the next one may repeat.
+    instructions: bool,
+    finish_reasons: Vec<String>,
+    compacted: bool,
+    attachments: Attachments,
+}
+
+/// Where the messages stand in the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Inputs,
+    Outputs,
+}
+
+impl Side {
+    /// Who speaks when a message does not say it.
+    fn role(self) -> &'static str {
+        match self {
+            Self::Inputs => "user",
+            Self::Outputs => "assistant",
+        }
+    }
+}
+
+/// How far the messages were, to go back to.
+struct Mark {
+    length: usize,
+    count: usize,
+    instructions: bool,
+    finish_reasons: usize,
+    compacted: bool,
+    attachments: usize,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self::inputs()
+    }
+}
+
+impl Messages {
+    pub(crate) fn inputs() -> Self {
+        Self::new(Side::Inputs, "input")
+    }
+
+    pub(crate) fn outputs() -> Self {
+        Self::new(Side::Outputs, "output")
+    }
+
+    fn new(side: Side, prefix: &'static str) -> Self {
+        Self {
+            side,
+            written: String::new(),
+            count: 0,
+            first: 0,
+            instructions: false,
+            finish_reasons: Vec::new(),
+            compacted: false,
+            attachments: Attachments::new(prefix),
+        }
+    }
+
+    /// Sets how many bytes of base64 may stand inline; longer ones become attachments.
+    #[cfg(test)]
+    fn with_inline_limit(mut self, bytes: usize) -> Self {
+        self.attachments.set_inline(bytes);
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends `[…]`.
+    pub(crate) fn write_to(&self, out: &mut String) {
+        out.reserve(self.written.len() + 2);
+        out.push('[');
+        out.push_str(&self.written);
+        out.push(']');
+    }
+
+    /// Why the model stopped, by the first message that says so.
+    pub(crate) fn finish_reason(&self) -> Option<&str> {
+        self.finish_reasons.first().map(String::as_str)
+    }
+
+    /// Why the model stopped, one for each message that says so.
+    pub(crate) fn finish_reasons(&self) -> &[String] {
+        &self.finish_reasons
+    }
+
+    /// Whether earlier messages were replaced by a summary.
+    pub(crate) fn is_compacted(&self) -> bool {
+        self.compacted
+    }
+
+    /// The files that were too large to stay in the messages, which name them.
+    pub(crate) fn take_attachments(&mut self) -> Vec<Attachment> {
+        self.attachments.take()
+    }
+
+    fn add_finish_reason(&mut self, reason: &str) {
+        // rig says `unknown` where it has none.
+        if !reason.is_empty() && reason != "unknown" {
+            self.finish_reasons.push(reason.to_owned());
+        }
+    }
+
+    fn push_text(&mut self, role: &str, text: &str) {
+        let start = self.begin_message(role);
+        self.written.push_str(",\"content\":");
+        write_string(&mut self.written, text);
+        self.end_message(start);
+    }
+
+    /// Opens a message and answers where it begins.
+    fn begin_message(&mut self, role: &str) -> usize {
+        if !self.written.is_empty() {
+            self.written.push(',');
+        }
+        let start = self.written.len();
+        self.written.push_str("{\"role\":");
+        write_string(&mut self.written, role);
+        start
+    }
+
+    fn end_message(&mut self, start: usize) {
+        self.written.push('}');
+        let repeats = std::mem::take(&mut self.instructions)
+            && start > 0
+            && write::same_message(&self.written[..start - 1], &self.written[start..]);
+        if repeats {
+            self.written.truncate(start - 1);
+        } else {
+            self.count += 1;
+            if start == 0 {
+                self.first = self.written.len();
+            }
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            length: self.written.len(),
+            count: self.count,
+            instructions: self.instructions,
+            finish_reasons: self.finish_reasons.len(),
+            compacted: self.compacted,
+            attachments: self.attachments.len(),
+        }
+    }
+
+    fn roll_back(&mut self, mark: &Mark) {
+        self.written.truncate(mark.length);
+        self.count = mark.count;
+        self.instructions = mark.instructions;
+        self.finish_reasons.truncate(mark.finish_reasons);
+        self.compacted = mark.compacted;
+        self.attachments.truncate(mark.attachments);
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Messages as GenAI spans of semantic conventions 1.37 and later hold them: `{role, parts}`.
+
+use super::part::{Kind, Part};
+use super::read::{decode, is_object, is_string, Members};
+use super::write::{role_of, same_message, write_escaped, write_name};
+use super::Messages;
+use crate::json::scan;
+
+impl Messages {
+    /// The members of a message that are read. The others are copied.
+    pub(super) const READ: &[&str] = &["role", "parts", "content", "finish_reason"];
+    const READ_WITH_CALLS: &[&str] = &["role", "parts", "content", "finish_reason", "tool_calls"];
+
+    /// Adds the messages of a JSON array, or the one message of a JSON object.
+    ///
+    /// A message has `parts`, or is a chat message as OpenAI has it, which passes through, or is a
+    /// choice that holds one. `false`, with nothing added, when the text is none of these.
+    pub(crate) fn push_parts(&mut self, json: &str) -> bool {
+        let Some(json) = scan::document(json) else { return false };
+        let mark = self.mark();
+        self.written.reserve(json.len());
+        if self.push_document(json) {
+            return true;
+        }
+        self.roll_back(&mark);
+        false
+    }
+
+    /// Adds `gen_ai.system_instructions` as the first message, before or after the others are
+    /// added: a list of parts, a JSON string or plain text. Left out where the first of the others
+    /// says the same.
+    pub(crate) fn push_system(&mut self, instructions: &str) {
+        let text = instructions.trim();
+        if text.is_empty() {
+            return;
+        }
+        let others = (std::mem::take(&mut self.written), std::mem::take(&mut self.count), self.first);
+        if let Some(json) = scan::document(text) {
+            if !self.push_instructions(json) {
+                self.push_text("system", instructions);
+            }
+        } else if is_string(text) && scan::value(text) {
+            self.push_text("system", &decode(text));
+        } else {
+            self.push_text("system", instructions);
+        }
+        let (others, count, first) = others;
+        self.instructions = count == 0 && self.count == 1;
+        if count == 0 {
+            return;
+        }
+        if self.count == 0 || same_message(&self.written, &others[..first]) {
+            (self.written, self.count, self.first) = (others, count, first);
+        } else {
+            self.written.push(',');
+            self.written.push_str(&others);
+            self.count += count;
+        }
+    }
+
+    fn push_instructions(&mut self, json: &str) -> bool {
+        if self.push_parts(json) {
+            return true;
+        }
+        let parts =
+            if is_object(json) { Members::read(json).map(|part| vec![Part::new(part)]) } else { Part::read_all(json) };
+        match parts {
+            Some(parts) if parts.iter().all(|part| part.kind != Kind::Other) => {
+                if !parts.is_empty() {
+                    self.push_turns("system", &parts, None);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn push_document(&mut self, json: &str) -> bool {
+        if !is_object(json) {
+            return self.push_list(json);
+        }
+        let Some(message) = Members::read(json) else { return false };
+        // Some put the list under a version.
+        match message.get("messages") {
+            Some(list) if message.rest(&["messages", "version"]).next().is_none() => self.push_list(list),
+            _ => self.push_message(&message),
+        }
+    }
+
+    fn push_list(&mut self, json: &str) -> bool {
+        Members::read_all(json)
+            .is_some_and(|messages| !messages.is_empty() && messages.iter().all(|message| self.push_message(message)))
+    }
+
+    fn push_message(&mut self, message: &Members<'_>) -> bool {
+        let default_role = self.side.role();
+        if message.get("parts").is_some() || message.get("role").is_some_and(is_string) {
+            self.push_known_message(message, default_role);
+            true
+        } else {
+            self.push_choice_object(message)
+        }
+    }
+
+    /// Adds what is known to be a message, with the role to take when it has none.
+    pub(super) fn push_known_message(&mut self, message: &Members<'_>, default_role: &str) {
+        if let Some(reason) = message.get("finish_reason") {
+            self.add_finish_reason(&decode(reason));
+        }
+        let role = role_of(message.get("role"), default_role);
+        let Some(parts) = message.get("parts") else {
+            self.copy_message(message, &role);
+            return;
+        };
+        let mut list = Part::read_all(parts).unwrap_or_else(|| {
+            // Not a list of parts after all: its text is what there is.
+            message.get("parts").map(Part::text).into_iter().collect()
+        });
+        if let Some(content) = message.get("content") {
+            list.insert(0, Part::text(content));
+        }
+        self.push_turns(&role, &list, Some(message));
+    }
+
+    /// A chat message in OpenAI's shape: only the role is changed.
+    fn copy_message(&mut self, message: &Members<'_>, role: &str) {
+        let start = self.begin_message(role);
+        for (name, value) in message.iter().filter(|(name, _)| *name != "role") {
+            write_name(&mut self.written, name);
+            self.attachments.copy(value, &mut self.written);
+        }
+        self.end_message(start);
+    }
+
+    /// Adds a message of parts. Answers of tools in it become messages of their own, in order.
+    fn push_turns(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) {
+        let is_result = |part: &Part<'_>| part.kind == Kind::ToolResult;
+        // What the message says beside its parts goes to the first turn that is its own.
+        let only_results = !parts.is_empty() && parts.iter().all(is_result);
+        let mut message = message;
+        let mut rest = parts;
+        loop {
+            match rest.split_first() {
+                Some((result, others)) if is_result(result) => {
+                    self.push_result(&result.members, if only_results { message.take() } else { None });
+                    rest = others;
+                }
+                _ => {
+                    let (turn, others) = rest.split_at(rest.iter().position(is_result).unwrap_or(rest.len()));
+                    self.push_turn(role, turn, message.take());
+                    rest = others;
+                }
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+    }
+
+    fn push_turn(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) {
+        let start = self.begin_message(role);
+        self.written.push_str(",\"content\":");
+        self.write_content(parts);
+        let calls = self.begin_calls();
+        for part in parts.iter().filter(|part| part.kind == Kind::ToolCall) {
+            self.write_call(&part.members);
+        }
+        let beside = message.and_then(|message| message.get("tool_calls")).is_some_and(|json| self.write_calls(json));
+        self.end_calls(calls);
+        if let Some(message) = message {
+            self.write_rest(message, if beside { Self::READ_WITH_CALLS } else { Self::READ }, &["tool_calls"]);
+        }
+        self.end_message(start);
+    }
+
+    /// Writes text alone as a string, anything else as blocks. Tool calls stand elsewhere.
+    pub(super) fn write_content(&mut self, parts: &[Part<'_>]) {
+        let content = || parts.iter().filter(|part| part.kind != Kind::ToolCall);
+        if content().all(|part| part.plain_text().is_some() || part.is_empty_text()) {
+            self.written.push('"');
+            let mut first = true;
+            for text in content().filter_map(Part::plain_text).filter(|text| *text != "\"\"") {
+                if !first {
+                    self.written.push_str("\\n");
+                }
+                first = false;
+                write_escaped(&mut self.written, text);
+            }
+            self.written.push('"');
+            return;
+        }
+        self.written.push('[');
+        for part in content().filter(|part| !part.is_empty_text()) {
+            self.write_block(part);
+        }
+        self.written.push(']');
+    }
+}

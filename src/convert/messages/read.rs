@@ -1,0 +1,130 @@
+//! Objects read one level deep: names decoded, values left as the text they are.
+
+use rustc_hash::FxHashSet;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// The members of a JSON object, in their order.
+///
+/// The text must have passed `scan::document` before: that bounds its depth.
+pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'a> Members<'a> {
+    pub(super) fn read(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// Reads an array of objects; `None` when anything else stands in it.
+    pub(super) fn read_all(json: &'a str) -> Option<Vec<Self>> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// An object with one member.
+    pub(super) fn single(name: &'static str, json: &'a str) -> Self {
+        Self(vec![(Cow::Borrowed(name), json)])
+    }
+
+    /// The value under a name. `null` is no value, and the last of several counts.
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|(other, value)| other == name && *value != "null").map(|(_, value)| *value)
+    }
+
+    /// The string under a name, decoded.
+    pub(super) fn get_text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.get(name).filter(|value| is_string(value)).map(decode)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
+    /// The members that are not `known` and not `null`.
+    pub(super) fn rest<'s>(&'s self, known: &'s [&str]) -> impl Iterator<Item = (&'s str, &'a str)> {
+        self.iter().filter(move |(name, value)| *value != "null" && !known.contains(name))
+    }
+
+    /// The names of the members that hold something.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rest(&[]).map(|(name, _)| name)
+    }
+
+    /// Adds the members of another object whose names are new.
+    pub(super) fn append(&mut self, other: &Self, except: &[&str]) {
+        let theirs: FxHashSet<&str> = other.names().collect();
+        self.0.retain(|(name, value)| *value != "null" || !theirs.contains(name.as_ref()));
+        let ours: FxHashSet<String> = self.0.iter().map(|(name, _)| name.to_string()).collect();
+        let is_new = |name: &str| !except.contains(&name) && !ours.contains(name);
+        self.0.extend(other.0.iter().filter(|(name, _)| is_new(name)).cloned());
+    }
+
+    /// Adds JSON under a name that holds nothing yet.
+    pub(super) fn add(&mut self, name: &'static str, json: &'a str) {
+        if self.get(name).is_none() {
+            self.0.retain(|(other, _)| other != name);
+            self.0.push((Cow::Borrowed(name), json));
+        }
+    }
+
+    /// Moves a value to a name that holds nothing yet.
+    pub(super) fn rename(&mut self, from: &str, to: &'static str) {
+        if let Some(value) = self.get(from) {
+            self.0.retain(|(name, _)| name != from);
+            self.add(to, value);
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(4);
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &RawValue>()? {
+                    members.push((name, value.get()));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The elements of an array.
+pub(super) fn elements(json: &str) -> Option<Vec<&str>> {
+    let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+    Some(elements.into_iter().map(RawValue::get).collect())
+}
+
+pub(super) fn is_string(json: &str) -> bool {
+    json.starts_with('"')
+}
+
+pub(super) fn is_object(json: &str) -> bool {
+    json.starts_with('{')
+}
+
+/// What stands between the quotes of a JSON string, still escaped.
+pub(super) fn escaped(json: &str) -> Option<&str> {
+    json.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// The text of a JSON string; of any other JSON the JSON itself.
+pub(super) fn decode(json: &str) -> Cow<'_, str> {
+    match escaped(json) {
+        Some(text) if !text.contains('\\') => Cow::Borrowed(text),
+        Some(_) => serde_json::from_str(json).map_or(Cow::Borrowed(json), Cow::Owned),
+        None => Cow::Borrowed(json),
+    }
+}

@@ -1,0 +1,119 @@
+//! Traces that began elsewhere: what a propagator put into a context.
+
+use super::node::Shared;
+use crate::json::{scan, Object};
+use crate::run::{DottedOrder, Project};
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::Context;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::Arc;
+
+/// A run in another process, under which the first span of a context stands. It is the value that
+/// [`LangSmithPropagator`](crate::LangSmithPropagator) puts into the context.
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteRun(pub(crate) DottedOrder);
+
+/// Baggage entries that LangSmith's SDKs send along with a run.
+const METADATA: &str = "langsmith-metadata";
+const TAGS: &str = "langsmith-tags";
+const PROJECT: &str = "langsmith-project";
+const ENTRIES: [&str; 3] = [METADATA, TAGS, PROJECT];
+
+/// What counts of what other services send: nothing, until the application takes a propagator.
+#[derive(Debug, Default)]
+pub(crate) struct Propagation {
+    is_on: AtomicBool,
+    /// One bit an entry of [`ENTRIES`].
+    refused: AtomicU8,
+}
+
+impl Propagation {
+    pub(crate) fn turn_on(&self) {
+        self.is_on.store(true, Ordering::Relaxed);
+    }
+
+    /// Only these baggage entries count from now on.
+    pub(crate) fn allow_only(&self, names: &[&str]) {
+        let refused = ENTRIES.iter().enumerate().filter(|(_, entry)| !names.contains(entry));
+        self.refused.store(refused.fold(0, |bits, (bit, _)| bits | 1 << bit), Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self, context: &Context) -> Remote {
+        if !self.is_on.load(Ordering::Relaxed) {
+            return Remote::default();
+        }
+        let refused = self.refused.load(Ordering::Relaxed);
+        Remote::read(context, |name| {
+            ENTRIES.iter().position(|entry| *entry == name).is_some_and(|bit| refused & (1 << bit) == 0)
+        })
+    }
+}
+
+/// What a context says about the trace of the first span under it.
+#[derive(Debug, Default)]
+pub(crate) struct Remote {
+    pub(super) order: Option<DottedOrder>,
+    pub(super) shared: Option<Arc<Shared>>,
+}
+
+impl Remote {
+    /// Reads a context. `allowed` says which baggage entries count.
+    fn read(context: &Context, allowed: impl Fn(&str) -> bool) -> Self {
+        let order = context.get::<RemoteRun>().map(|RemoteRun(order)| order.clone());
+        let baggage = context.baggage();
+        if baggage.is_empty() {
+            return Self { order, shared: None };
+        }
+        let entry = |name: &str| baggage.get(name).filter(|_| allowed(name)).map(|value| value.as_str().trim());
+        let mut shared = Shared::default();
+        if let Some(project) = entry(PROJECT).filter(|project| !project.is_empty()) {
+            shared.project = Some(Project::Name(project.into()));
+        }
+        if let Some(json) = entry(METADATA).and_then(scan::object) {
+            read_metadata(json, &mut shared.metadata);
+        }
+        for tag in entry(TAGS).unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            shared.tags.push(tag.to_owned());
+        }
+        let is_empty = shared.project.is_none() && shared.metadata.is_empty() && shared.tags.is_empty();
+        Self { order, shared: (!is_empty).then(|| Arc::new(shared)) }
+    }
+}
+
+fn read_metadata(json: &str, metadata: &mut Object) {
+    if let Ok(members) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(json) {
+        for (name, value) in members {
+            metadata.insert_raw(&name, value.get());
+        }
+    }
+}
+
+impl Shared {
+    /// What the `baggage` header of a call to another service says, as LangSmith's SDKs write it.
+    pub(crate) fn to_baggage(&self) -> Option<String> {
+        let mut entries = Vec::new();
+        if !self.metadata.is_empty() {
+            let mut json = String::new();
+            self.metadata.write_to(&mut json);
+            entries.push((METADATA, json));
+        }
+        if !self.tags.is_empty() {
+            entries.push((TAGS, self.tags.join(",")));
+        }
+        if let Some(Project::Name(project)) = &self.project {
+            entries.push((PROJECT, project.to_string()));
+        }
+        let quoted = entries.iter().map(|(name, value)| format!("{name}={}", quote(value)));
+        (!entries.is_empty()).then(|| quoted.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// Everything but letters, digits and `_.-~` is percent-encoded.
+fn quote(text: &str) -> percent_encoding::PercentEncode<'_> {
+    const KEPT: percent_encoding::AsciiSet =
+        percent_encoding::NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
+    percent_encoding::utf8_percent_encode(text, &KEPT)
+}

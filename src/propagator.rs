@@ -1,0 +1,88 @@
+//! One trace across services: the `langsmith-trace` header.
+
+use crate::lineage::{Live, RemoteRun};
+use crate::run::DottedOrder;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::Context;
+use std::sync::{Arc, LazyLock};
+
+/// The header's value is the dotted order of the run that calls.
+pub(crate) const HEADER: &str = "langsmith-trace";
+/// A longer header than this is not read: a thousand levels.
+const MAX_LENGTH: usize = 59 * 1000;
+
+/// Sends and reads the header by which LangSmith's SDKs continue a trace in another service.
+///
+/// Comes from [`Handle::propagator`](crate::Handle::propagator), and stands beside the SDK's own
+/// propagators. With `BaggagePropagator` beside it, the entries `langsmith-metadata`,
+/// `langsmith-tags` and `langsmith-project` of the baggage count too, for all runs of the trace;
+/// `langsmith-replicas` never does.
+///
+/// Headers are believed where a context was made with this propagator and nowhere else, so use it
+/// for callers that you trust: they decide where your runs hang, and with `langsmith-project` in
+/// which project. [`with_allowed_baggage`](Self::with_allowed_baggage) lets less of it count.
+///
+/// ```no_run
+/// use opentelemetry::propagation::TextMapCompositePropagator;
+/// use opentelemetry_langsmith::LangSmithSpanProcessor;
+/// use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+///
+/// let langsmith = LangSmithSpanProcessor::from_env()?;
+/// opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+///     Box::new(TraceContextPropagator::new()),
+///     Box::new(BaggagePropagator::new()),
+///     Box::new(langsmith.handle().propagator()),
+/// ]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LangSmithPropagator {
+    live: Arc<Live>,
+}
+
+impl LangSmithPropagator {
+    pub(crate) fn new(live: Arc<Live>) -> Self {
+        live.propagation().turn_on();
+        Self { live }
+    }
+
+    /// Lets only these baggage entries count, of `langsmith-metadata`, `langsmith-tags` and
+    /// `langsmith-project`. All three by default.
+    #[must_use]
+    pub fn with_allowed_baggage(self, names: &[&str]) -> Self {
+        self.live.propagation().allow_only(names);
+        self
+    }
+}
+
+impl TextMapPropagator for LangSmithPropagator {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        let own = self.live.find(context.span().span_context()).map(|node| node.dotted_order());
+        // A service that records no span of its own passes on what it was told.
+        let order = own.or_else(|| context.get::<RemoteRun>().map(|RemoteRun(order)| order.clone()));
+        if let Some(order) = order {
+            injector.set(HEADER, order.to_string());
+        }
+    }
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        let Some(header) = extractor.get(HEADER) else { return context.clone() };
+        let order =
+            if header.len() > MAX_LENGTH { Err(None) } else { header.trim().parse::<DottedOrder>().map_err(Some) };
+        match order {
+            Ok(order) => context.with_value(RemoteRun(order)),
+            Err(reason) => {
+                let reason = reason.map_or_else(|| "it is too long".to_owned(), |reason| reason.to_string());
+                tracing::debug!(target: "opentelemetry_langsmith", "a langsmith-trace header is ignored: {reason}");
+                context.clone()
+            }
+        }
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        static FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| [HEADER.to_owned()]);
+        FieldIter::new(&*FIELDS)
+    }
+}
