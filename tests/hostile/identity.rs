@@ -35,7 +35,7 @@ fn spans_that_are_each_others_parents() {
     flawless(vec![span(1, 1, 2), span(1, 2, 1)]);
     flawless(vec![span(1, 4, 1), span(1, 1, 2), span(1, 2, 3), span(1, 3, 1), span(1, 5, 4)]);
     // A long circle, with a tail at every span of it.
-    let circle = (1..=2000).flat_map(|id| [span(1, id, id % 2000 + 1), span(1, id + 10_000, id)]);
+    let circle = (1..=300).flat_map(|id| [span(1, id, id % 300 + 1), span(1, id + 10_000, id)]);
     flawless(circle.collect());
 }
 
