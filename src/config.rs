@@ -317,6 +317,21 @@ impl Config {
         self
     }
 
+    /// The project that traces go to.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// Whether there is a key.
+    pub fn has_api_key(&self) -> bool {
+        self.api_key.is_some()
+    }
+
+    /// Whether tracing is switched on.
+    pub fn is_tracing(&self) -> bool {
+        self.tracing
+    }
+
     /// Checks what does not need the HTTP client to be checked.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let range = |setter, value: String, expected, holds: bool| {

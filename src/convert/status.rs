@@ -30,6 +30,7 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
             exception.filter(|event| find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR"));
         return match failed {
             Some(event) => exception_text(None, &event.attributes),
+            None if draft.has_exception => exception_text(None, &span.attributes),
             None => draft.error_type.take().or_else(|| draft.failed.take()),
         };
     }
