@@ -9,8 +9,9 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRun};
 use opentelemetry_langsmith::{Config, LangSmithExporter, Stats};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
+use opentelemetry_sdk::trace::{IdGenerator, SpanData, SpanEvents, SpanExporter, SpanLinks};
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -138,6 +139,21 @@ pub(crate) fn assert_flawless(server: &LocalLangSmith, runs: usize) {
 pub(crate) fn assert_adds_up(stats: &Stats) {
     let sum = stats.queued + stats.in_flight + stats.sent + stats.spooled + stats.dropped_total();
     assert_eq!(stats.submitted, sum, "{stats:?}");
+}
+
+/// Counts: one random trace id in 64 looks like a UUIDv7 of another time, and `RunIds::Otel` makes a
+/// run id of it.
+#[derive(Debug, Default)]
+pub(crate) struct CountedIds(AtomicU64);
+
+impl IdGenerator for CountedIds {
+    fn new_trace_id(&self) -> TraceId {
+        TraceId::from(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 0x7ace_0000)
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        SpanId::from(self.0.fetch_add(1, Ordering::Relaxed) + 0x51_0000)
+    }
 }
 
 /// Asks until the answer is yes; fails when it never is.

@@ -1,6 +1,6 @@
 //! Attributes that say where a run stands: in circles, malformed, or against each other.
 
-use crate::common::{config, export_all, run_of, server, span, with, LONG};
+use crate::common::{config, export_all, run_of, server, span, with, CountedIds, LONG};
 use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::{DottedOrder, LangSmithSpanProcessor, RunId, RunIds};
@@ -188,7 +188,7 @@ proptest! {
         let count = drawn.len();
         if live {
             let processor = LangSmithSpanProcessor::new(config).unwrap();
-            let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+            let provider = SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(CountedIds::default()).build();
             let tracer = provider.tracer("overrides");
             let mut open: Vec<Context> = vec![Context::new()];
             for (parent, overrides) in drawn {

@@ -1,6 +1,6 @@
 //! The processor: real spans that start and end in any order.
 
-use crate::common::{assert_adds_up, assert_flawless, at, config, server, LONG};
+use crate::common::{assert_adds_up, assert_flawless, at, config, server, CountedIds, LONG};
 use crate::forest::{forest, Forest, Parent};
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
@@ -8,24 +8,8 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::LocalLangSmith;
 use opentelemetry_langsmith::{Config, LangSmithSpanProcessor, RunIds};
-use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use proptest::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Counts: one random trace id in 64 looks like a UUIDv7 of another time, and [`RunIds::Otel`] makes a
-/// run id of it.
-#[derive(Debug, Default)]
-struct CountedIds(AtomicU64);
-
-impl IdGenerator for CountedIds {
-    fn new_trace_id(&self) -> TraceId {
-        TraceId::from(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 0x7ace_0000)
-    }
-
-    fn new_span_id(&self) -> SpanId {
-        SpanId::from(self.0.fetch_add(1, Ordering::Relaxed) + 0x51_0000)
-    }
-}
 
 /// Lets the spans run as the forest has it, then shuts down.
 fn play(forest: &Forest, config: Config) {
