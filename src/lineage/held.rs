@@ -1,6 +1,6 @@
 //! Lineage in hindsight: the exporter sees ended spans only, children before parents.
 
-use super::{place, Node, Overrides, Remote, RunIds, SpanKey};
+use super::{place, Ids, Node, Overrides, Remote, RunIds, SpanKey};
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ const PLACED: usize = 32_768;
 /// them take too much memory, the topmost span above it that is here becomes a root, and what
 /// stands under that one comes out with it.
 pub(crate) struct Held<T> {
-    run_ids: RunIds,
+    ids: Ids,
     time: Duration,
     byte_limit: usize,
     bytes: usize,
@@ -50,7 +50,7 @@ pub(crate) type Placement<T> = (T, Arc<Node>);
 impl<T: AsRef<SpanData>> Held<T> {
     pub(crate) fn new(run_ids: RunIds, byte_limit: usize, time: Duration) -> Self {
         Self {
-            run_ids,
+            ids: Ids::new(run_ids),
             time,
             byte_limit,
             bytes: 0,
@@ -74,7 +74,7 @@ impl<T: AsRef<SpanData>> Held<T> {
                 self.wait(key, Waiting { item, overrides, parent, bytes, since: now });
             }
             _ => {
-                let node = place(self.run_ids, span, parent_node.as_ref(), &overrides, taken, Remote::default());
+                let node = place(&self.ids, span, parent_node.as_ref(), &overrides, taken, Remote::default());
                 if taken {
                     // The ids stand for the first span that had them.
                     out.push((item, node));
@@ -139,7 +139,7 @@ impl<T: AsRef<SpanData>> Held<T> {
             }
         }
         let Some(waiting) = self.leave(top) else { return false };
-        let node = place(self.run_ids, waiting.item.as_ref(), None, &waiting.overrides, false, Remote::default());
+        let node = place(&self.ids, waiting.item.as_ref(), None, &waiting.overrides, false, Remote::default());
         self.settle(top, waiting.item, node, out);
         true
     }
@@ -175,14 +175,8 @@ impl<T: AsRef<SpanData>> Held<T> {
                 let bytes = waiting.bytes;
                 let Some(waiting) = self.spans.remove(&child) else { continue };
                 self.bytes -= bytes;
-                let child_node = place(
-                    self.run_ids,
-                    waiting.item.as_ref(),
-                    Some(&node),
-                    &waiting.overrides,
-                    false,
-                    Remote::default(),
-                );
+                let child_node =
+                    place(&self.ids, waiting.item.as_ref(), Some(&node), &waiting.overrides, false, Remote::default());
                 self.placed.insert(child, Arc::clone(&child_node));
                 out.push((waiting.item, Arc::clone(&child_node)));
                 parents.push((child, child_node));

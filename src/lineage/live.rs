@@ -1,6 +1,6 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
-use super::{place, Node, Overrides, Propagation, Remote, RunIds, SpanKey};
+use super::{place, Ids, Node, Overrides, Propagation, Remote, RunIds, SpanKey};
 use opentelemetry::trace::SpanContext;
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
@@ -22,7 +22,7 @@ const ENDED_A_TRACE: usize = 16_384;
 /// The spans that are open, those that ended while their traces are open, and the traces that
 /// ended lately.
 pub(crate) struct Live {
-    run_ids: RunIds,
+    ids: Ids,
     shards: Box<[Shard]>,
     /// All spans that are remembered.
     known: AtomicUsize,
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Live {
 impl Live {
     pub(crate) fn new(run_ids: RunIds, limit: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { run_ids, shards, known: AtomicUsize::new(0), limit, propagation: Propagation::default() }
+        Self { ids: Ids::new(run_ids), shards, known: AtomicUsize::new(0), limit, propagation: Propagation::default() }
     }
 
     /// A span has started; `span` is what it had by then.
@@ -90,7 +90,7 @@ impl Live {
         let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
         let taken = trace.spans.contains_key(&key.span_id);
         let remote = if parent.is_none() { self.propagation.read(context) } else { Remote::default() };
-        let node = place(self.run_ids, &span, parent, &overrides, taken, remote);
+        let node = place(&self.ids, &span, parent, &overrides, taken, remote);
         let before = trace.spans.insert(key.span_id, Entry { node, opened: Some(Box::new(span)) });
         match &before {
             None => {
@@ -111,7 +111,7 @@ impl Live {
         let mut traces = self.lock(key);
         let Some(trace) = traces.traces.get_mut(&key.trace_id) else {
             drop(traces);
-            return place(self.run_ids, span, None, &Overrides::read(&span.attributes), false, Remote::default());
+            return place(&self.ids, span, None, &Overrides::read(&span.attributes), false, Remote::default());
         };
         let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
         if opened.is_none() {
@@ -121,7 +121,7 @@ impl Live {
             let parent = SpanKey::of_parent(span, &overrides);
             let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
             let taken = trace.spans.contains_key(&key.span_id);
-            return place(self.run_ids, span, parent, &overrides, taken, Remote::default());
+            return place(&self.ids, span, parent, &overrides, taken, Remote::default());
         }
         let node = Arc::clone(&trace.spans[&key.span_id].node);
         trace.open -= 1;

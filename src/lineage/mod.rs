@@ -6,10 +6,13 @@
 //! ended too. Either way a span comes out with its [`Node`].
 
 mod held;
+mod ids;
 mod live;
 mod node;
 mod overrides;
 mod remote;
+
+use ids::Ids;
 
 pub(crate) use held::Held;
 pub(crate) use live::{Live, Opened};
@@ -72,8 +75,8 @@ const MAX_DEPTH: usize = 2000;
 /// Gives a span its place under `parent`, which is a node that was placed before, or at the top.
 /// `taken` says that the span's own id is in use already, so that a new one has to be drawn;
 /// `remote` is what its context says of a trace elsewhere.
-pub(crate) fn place(
-    run_ids: RunIds,
+fn place(
+    ids: &Ids,
     span: &SpanData,
     parent: Option<&Arc<Node>>,
     overrides: &Overrides,
@@ -92,7 +95,7 @@ pub(crate) fn place(
         (None, None) => remote.shared,
     };
 
-    if let Some(order) = overrides.consistent_order() {
+    if let Some(order) = overrides.consistent_order().filter(|order| ids.claim(order.id())) {
         return Arc::new(Node::under_order(order.id(), order.start(), order.parent(), shared));
     }
     // A parent that is named by its run id can be any run further up.
@@ -104,11 +107,13 @@ pub(crate) fn place(
     let earliest = parent.map(|parent| parent.start()).or_else(|| above.as_ref().map(DottedOrder::start));
     let start = earliest.map_or(own_start, |earliest| own_start.max(earliest));
     let key = SpanKey::of(&span.span_context);
-    let derived = || match run_ids {
+    // A local root has a parent elsewhere, and its sibling there could be one too.
+    let is_whole_trace = u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0;
+    let trace_id = RunId::from(Uuid::from_u128(key.trace_id));
+    let derived = || match ids.scheme {
         _ if taken => RunId::random(start),
         RunIds::V7 => RunId::derived(start, key.trace_id, key.span_id),
-        // A local root has a parent elsewhere, and its sibling there could be one too.
-        RunIds::Otel if u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0 => Uuid::from_u128(key.trace_id).into(),
+        RunIds::Otel if is_whole_trace && ids.claim(trace_id) => trace_id,
         RunIds::Otel => Uuid::from_u128(u128::from(key.span_id)).into(),
     };
     let is_root = parent.is_none() && above.is_none();
@@ -117,7 +122,7 @@ pub(crate) fn place(
         parent.is_some_and(|parent| parent.has_id(*id))
             || above.as_ref().is_some_and(|order| order.ids().any(|other| other == *id))
     };
-    let id = match wanted.filter(|id| !used_above(id)) {
+    let id = match wanted.filter(|id| !used_above(id) && ids.claim(*id)) {
         Some(id) => id,
         None => Some(derived()).filter(|id| !(taken && used_above(id))).unwrap_or_else(|| RunId::random(start)),
     };

@@ -2,7 +2,7 @@
 
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
-use super::queue::{Dropped, Flush, Queue, Work};
+use super::queue::{span_bytes, Dropped, Flush, Queue, Work};
 use super::stats::{DropReason, Stats};
 use super::transport::Transport;
 use super::worker::Worker;
@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
 use crate::run::Run;
+use opentelemetry_sdk::trace::SpanData;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
@@ -171,6 +172,15 @@ impl Client {
         if let Some(inner) = &self.inner {
             inner.origin.get_or_init(|| origin);
         }
+    }
+
+    /// Hands ended spans over. Where they do not fit into the queue all together, as many as do.
+    pub(crate) fn push_ended(&self, spans: Vec<SpanData>) -> Result<(), SubmitError> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        if spans.len() == 1 || inner.queue.has_room(spans.iter().map(span_bytes).sum()) {
+            return self.push(Work::Ended(spans));
+        }
+        spans.into_iter().map(|span| self.push(Work::Ended(vec![span]))).fold(Ok(()), Result::and)
     }
 
     pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {

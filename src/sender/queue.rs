@@ -144,6 +144,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Whether so much more would be taken at this moment.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.byte_limit
+    }
+
     /// Pushes a marker, which no limit holds back.
     pub(crate) fn push_flush(&self, flush: Flush) {
         self.flushes.fetch_add(1, Ordering::SeqCst);
