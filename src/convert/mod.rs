@@ -43,7 +43,7 @@ const CONVENTIONS: &[Convention] = &[
 /// Events with the details of a call rank behind this convention.
 const GENAI: usize = 2;
 
-/// What describes the process, for the root of each trace.
+/// What describes the process, for the first run of each trace in it.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     metadata: Object,
@@ -107,7 +107,7 @@ impl Converter {
         self.keep_left(attributes, &mut draft);
         describe(span, node, &mut draft.extra);
         let origin = self.origin.get();
-        if node.is_root() {
+        if node.is_first_here() {
             if let Some(origin) = origin {
                 draft.extra.metadata.append(&origin.metadata);
             }
