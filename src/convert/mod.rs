@@ -67,6 +67,14 @@ impl Origin {
         }
         origin
     }
+
+    /// The project's name, where the resource says it.
+    pub(crate) fn project(&self) -> Option<Arc<str>> {
+        match &self.project {
+            Some(Project::Name(name)) => Some(Arc::clone(name)),
+            Some(Project::Id(_)) | None => None,
+        }
+    }
 }
 
 /// Converts spans, one after the other, in memory that it keeps.
