@@ -251,7 +251,9 @@ fn settle_type(draft: &mut Draft) {
 fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
     let dotted_order = node.dotted_order();
     for (name, wanted) in std::mem::take(&mut draft.placement) {
-        let used = dotted_order.ids().any(|id| id.to_string() == wanted) || dotted_order.as_str() == wanted;
+        let below = dotted_order.as_str().strip_prefix(wanted.as_str());
+        let used = dotted_order.ids().any(|id| id.to_string() == wanted)
+            || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         if !used {
             draft.extra.metadata.insert_str(name, &wanted);
         }

@@ -61,6 +61,15 @@ impl Overrides {
             && order.depth() <= super::MAX_DEPTH)
             .then_some(order)
     }
+
+    /// The dotted order, when it is the parent's: the one that is named as the parent ends it.
+    pub(super) fn parent_order(&self) -> Option<&DottedOrder> {
+        let order = self.order.as_ref().filter(|_| !self.is_root)?;
+        (self.parent_id == Some(order.id())
+            && self.trace_id.is_none_or(|id| id == order.trace_id())
+            && order.depth() < super::MAX_DEPTH)
+            .then_some(order)
+    }
 }
 
 /// An id that is no UUID becomes one, always the same: LangSmith takes UUIDs only.
