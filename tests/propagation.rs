@@ -166,13 +166,13 @@ fn baggage_of_the_sdk_reaches_every_run_and_replicas_do_not_count() {
 fn the_project_goes_along_where_the_trace_begins_here() {
     let server = LocalLangSmith::start().unwrap();
     let services = [Service::named(&server, "ours: 100%"), Service::named(&server, "theirs")];
-    let caller = services[0].start("caller", &Context::new());
+    let first = services[0].start("caller", &Context::new());
     let mut headers = Headers::default();
-    services[0].propagator().inject_context(&caller, &mut headers);
+    services[0].propagator().inject_context(&first, &mut headers);
     assert_eq!(headers.get("baggage"), Some("langsmith-project=ours%3A%20100%25"));
     let context = services[1].propagator().extract_with_context(&Context::new(), &headers);
     services[1].start("callee", &context).span().end();
-    caller.span().end();
+    first.span().end();
 
     let runs = received(&server, &services);
     assert_eq!(server.violations(), Vec::<String>::new());
