@@ -8,6 +8,7 @@ use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRun};
 use opentelemetry_langsmith::{Config, DottedOrder, Handle, LangSmithSpanProcessor, Run, RunType};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::Resource;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -53,7 +54,10 @@ impl Service {
         let config = Config::default().with_api_key("key").with_endpoint(server.endpoint()).with_project(project);
         let processor = LangSmithSpanProcessor::new(config).unwrap();
         let handle = processor.handle();
-        let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+        let provider = SdkTracerProvider::builder()
+            .with_resource(Resource::builder().with_service_name("service").build())
+            .with_span_processor(processor)
+            .build();
         let tracer = provider.tracer("service");
         Self { provider, tracer, handle }
     }
@@ -233,8 +237,8 @@ fn the_first_run_of_each_service_names_it() {
     services[0].start("inner", &outer).span().end();
     outer.span().end();
     let runs = received(&server, &services);
-    assert!(runs["outer"].metadata("service.name").is_some());
-    assert!(runs["inner"].metadata("service.name").is_none());
+    assert_eq!(runs["outer"].metadata("service.name"), Some(&"service".into()));
+    assert_eq!(runs["inner"].metadata("service.name"), None);
 }
 
 #[test]
