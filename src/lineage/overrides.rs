@@ -68,6 +68,7 @@ impl Overrides {
     pub(super) fn parent_order(&self) -> Option<&DottedOrder> {
         let order = self.order.as_ref().filter(|_| !self.is_root)?;
         (self.parent_id == Some(order.id())
+            && self.id != self.parent_id
             && self.trace_id.is_none_or(|id| id == order.trace_id())
             && order.depth() < super::MAX_DEPTH)
             .then_some(order)
