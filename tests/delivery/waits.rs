@@ -110,7 +110,8 @@ fn a_batch_is_given_up_at_its_deadline() {
         server.respond([]);
         submit(&client, 4);
         client.flush(LONG).unwrap();
-        client.shutdown(LONG).unwrap();
+        let total = client.shutdown(LONG).unwrap_err();
+        assert!(matches!(total, FlushError::Dropped { dropped: 4, .. }), "the shutdown tells the total: {total:?}");
         assert_flawless(&server, 4);
     });
 }
