@@ -56,6 +56,7 @@ impl LangSmithSpanProcessor {
     /// [`ConfigError`] names the setting that is missing or wrong.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let live = Arc::new(Live::new(config.run_ids, config.open_spans));
+        live.propagation().set_project(config.project.as_str().into());
         Ok(Self { client: Client::new(config)?, live })
     }
 
@@ -96,7 +97,11 @@ impl SpanProcessor for LangSmithSpanProcessor {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.client.set_origin(Origin::new(resource));
+        let origin = Origin::new(resource);
+        if let Some(project) = origin.project() {
+            self.live.propagation().set_project(project);
+        }
+        self.client.set_origin(origin);
     }
 }
 

@@ -98,12 +98,17 @@ fn place(
     if let Some(order) = overrides.consistent_order().filter(|order| ids.claim(order.id())) {
         return Arc::new(Node::under_order(order.id(), order.start(), order.parent(), shared));
     }
+    let linked = overrides.parent_order();
+    let parent = parent.filter(|_| linked.is_none());
     // A parent that is named by its run id can be any run further up.
     let parent = match overrides.parent_id {
         Some(id) => parent.map(|parent| parent.find_upwards(id).unwrap_or(parent)),
         None => parent,
     };
-    let above = remote.order.filter(|order| parent.is_none() && !overrides.is_root && order.depth() < MAX_DEPTH);
+    let above = linked
+        .cloned()
+        .or(remote.order)
+        .filter(|order| parent.is_none() && !overrides.is_root && order.depth() < MAX_DEPTH);
     let earliest = parent.map(|parent| parent.start()).or_else(|| above.as_ref().map(DottedOrder::start));
     let start = earliest.map_or(own_start, |earliest| own_start.max(earliest));
     let key = SpanKey::of(&span.span_context);
@@ -117,7 +122,8 @@ fn place(
         RunIds::Otel => Uuid::from_u128(u128::from(key.span_id)).into(),
     };
     let is_root = parent.is_none() && above.is_none();
-    let wanted = overrides.id.or(overrides.trace_id.filter(|_| is_root));
+    // A root whose parent is named belongs to a trace that has a root of its own.
+    let wanted = overrides.id.or(overrides.trace_id.filter(|_| is_root && overrides.parent_id.is_none()));
     let used_above = |id: &RunId| {
         parent.is_some_and(|parent| parent.has_id(*id))
             || above.as_ref().is_some_and(|order| order.ids().any(|other| other == *id))

@@ -63,6 +63,16 @@ impl Overrides {
             && order.depth() <= super::MAX_DEPTH)
             .then_some(order)
     }
+
+    /// The dotted order, when it is the parent's: the one that is named as the parent ends it.
+    pub(super) fn parent_order(&self) -> Option<&DottedOrder> {
+        let order = self.order.as_ref().filter(|_| !self.is_root)?;
+        (self.parent_id == Some(order.id())
+            && self.id != self.parent_id
+            && self.trace_id.is_none_or(|id| id == order.trace_id())
+            && order.depth() < super::MAX_DEPTH)
+            .then_some(order)
+    }
 }
 
 /// Bytes of a project's name. It stands in every run of the trace.
