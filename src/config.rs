@@ -91,6 +91,9 @@ pub(crate) struct HeldLimits {
     pub(crate) time: Duration,
 }
 
+/// A hundred years: as good as forever, and clocks can still be set to it.
+pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -332,6 +335,15 @@ impl Config {
         self.tracing
     }
 
+    /// Times that no clock can be set to become times that nobody lives to see.
+    pub(crate) fn tame(mut self) -> Self {
+        let Retry { deadline, timeout, first_wait, longest_wait, rate_limit_wait } = &mut self.retry;
+        for time in [deadline, timeout, first_wait, longest_wait, rate_limit_wait, &mut self.flush_interval] {
+            *time = (*time).min(FOREVER);
+        }
+        self
+    }
+
     /// Checks what does not need the HTTP client to be checked.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let range = |setter, value: String, expected, holds: bool| {
@@ -355,6 +367,12 @@ impl Config {
             self.queue_bytes >= 65_536,
         )?;
         range("with_concurrency", self.concurrency.to_string(), "1 to 1,000", (1..=1000).contains(&self.concurrency))?;
+        range(
+            "with_request_timeout",
+            format!("{:?}", self.retry.timeout),
+            "more than no time at all",
+            !self.retry.timeout.is_zero(),
+        )?;
         if let Some(level) = self.compression_level {
             range(
                 "with_compression_level",

@@ -88,9 +88,12 @@ impl OpenBatch {
         self.writer.finish(runs)
     }
 
-    /// From the next batch on.
+    /// For this batch if nothing is in it, and from the next batch on.
     pub(crate) fn set_level(&mut self, level: Option<i32>) {
         self.writer.level = level;
+        if self.runs == 0 && self.writer.encoder.is_some() != level.is_some() {
+            self.writer.encoder = level.and_then(|level| Encoder::new(level).ok());
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::queue::{span_bytes, Dropped, Flush, Queue, Work};
 use super::stats::{DropReason, Stats};
 use super::transport::Transport;
 use super::worker::Worker;
-use crate::config::Config;
+use crate::config::{Config, FOREVER};
 use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
 use crate::run::Run;
@@ -64,12 +64,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ConfigError`] names what to set or to correct.
-    #[allow(clippy::needless_pass_by_value)] // As with every constructor: the settings are used up.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         if !config.tracing {
             return Ok(Self { inner: None });
         }
         config.check()?;
+        let config = config.tame();
         let transport = Transport::new(&config)?;
         let queue = Arc::new(Queue::new(config.queue_bytes));
         let notices = Notices::default();
@@ -196,6 +196,7 @@ impl Client {
     fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
         let (answer, answered) = sync_channel(1);
+        let timeout = timeout.min(FOREVER);
         let deadline = Instant::now() + timeout;
         inner.queue.push_flush(Flush {
             last,

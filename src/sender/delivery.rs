@@ -144,9 +144,13 @@ impl Delivery {
                 });
                 return Outcome::GivenUp(DropReason::Unreachable);
             }
-            if rate_limited {
+            if !rate_limited {
+                self.wait_until(now + wait, flushes).await;
+            } else if !self.hurry.borrow().last {
                 self.hold_until(now + wait);
             } else {
+                // There is no time to wait as long as the server asks for, but it is not flooded either.
+                let wait = wait.min(self.wait_before(tries, None, false));
                 self.wait_until(now + wait, flushes).await;
             }
             tries += 1;

@@ -312,6 +312,9 @@ impl Worker {
         if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes(run) > self.limits.bytes {
             self.seal();
         }
+        if self.batch.runs() == 0 {
+            self.batch.set_level(self.level.filter(|_| self.delivery.compression.load(Ordering::Relaxed)));
+        }
         self.batch.add(run);
     }
 
@@ -333,8 +336,6 @@ impl Worker {
         if self.batch.runs() == 0 {
             return;
         }
-        let level = self.level.filter(|_| self.delivery.compression.load(Ordering::Relaxed));
-        self.batch.set_level(level);
         let batch = self.batch.finish();
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
