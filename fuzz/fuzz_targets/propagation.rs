@@ -1,0 +1,55 @@
+//! Headers from anywhere: extracting them never panics, and what is passed on is a dotted order.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::Context;
+use opentelemetry_langsmith::{Config, DottedOrder, Handle, LangSmithSpanProcessor};
+use opentelemetry_sdk::propagation::BaggagePropagator;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+struct Headers(HashMap<String, String>);
+
+impl Extractor for Headers {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+}
+
+impl Injector for Headers {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.insert(key.into(), value);
+    }
+}
+
+/// Nothing answers at that port, and nothing has to: the queue is small.
+static SERVICE: LazyLock<(Handle, SdkTracer, SdkTracerProvider)> = LazyLock::new(|| {
+    let config = Config::default().with_api_key("key").with_endpoint("http://127.0.0.1:9").with_queue_bytes(65_536);
+    let processor = LangSmithSpanProcessor::new(config).expect("a processor");
+    let handle = processor.handle();
+    let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+    (handle, provider.tracer("fuzz"), provider)
+});
+
+fuzz_target!(|headers: (&str, &str)| {
+    let (handle, tracer, _provider) = &*SERVICE;
+    let (trace, baggage) = headers;
+    let received = Headers(HashMap::from([("langsmith-trace".into(), trace.into()), ("baggage".into(), baggage.into())]));
+    let context = BaggagePropagator::new().extract_with_context(&Context::new(), &received);
+    let context = handle.propagator().extract_with_context(&context, &received);
+    let context = context.with_span(tracer.start_with_context("run", &context));
+    let mut sent = Headers(HashMap::new());
+    handle.propagator().inject_context(&context, &mut sent);
+    let order: DottedOrder = sent.0["langsmith-trace"].parse().expect("a dotted order");
+    if let Ok(parent) = trace.trim().parse::<DottedOrder>() {
+        assert_eq!(order.parent(), Some(parent));
+    }
+    context.span().end();
+});
