@@ -7,11 +7,11 @@ use opentelemetry::Context;
 use opentelemetry_langsmith::{LangSmithExporter, LangSmithSpanProcessor, RunIds};
 use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracerProvider, SpanData, SpanExporter};
 
-fn flawless(spans: Vec<SpanData>) {
+fn flawless(spans: &[SpanData]) {
     for run_ids in [RunIds::V7, RunIds::Otel] {
         let server = server();
         let count = spans.len();
-        let stats = export_all(config(&server).with_run_ids(run_ids), vec![spans.clone()]);
+        let stats = export_all(config(&server).with_run_ids(run_ids), vec![spans.to_vec()]);
         assert_eq!(stats.sent, count as u64, "{stats:?}");
         assert_flawless(&server, count);
     }
@@ -19,38 +19,38 @@ fn flawless(spans: Vec<SpanData>) {
 
 #[test]
 fn ids_of_zeros_and_ones() {
-    flawless(vec![span(0, 0, 0)]);
-    flawless(vec![span(0, 1, 0), span(0, 2, 1)]);
-    flawless(vec![span(u128::MAX, u64::MAX, 0), span(u128::MAX, 1, u64::MAX)]);
+    flawless(&[span(0, 0, 0)]);
+    flawless(&[span(0, 1, 0), span(0, 2, 1)]);
+    flawless(&[span(u128::MAX, u64::MAX, 0), span(u128::MAX, 1, u64::MAX)]);
 }
 
 #[test]
 fn a_span_that_is_its_own_parent() {
-    flawless(vec![span(1, 1, 1)]);
-    flawless(vec![span(1, 2, 1), span(1, 1, 1)]);
+    flawless(&[span(1, 1, 1)]);
+    flawless(&[span(1, 2, 1), span(1, 1, 1)]);
 }
 
 #[test]
 fn spans_that_are_each_others_parents() {
-    flawless(vec![span(1, 1, 2), span(1, 2, 1)]);
-    flawless(vec![span(1, 4, 1), span(1, 1, 2), span(1, 2, 3), span(1, 3, 1), span(1, 5, 4)]);
+    flawless(&[span(1, 1, 2), span(1, 2, 1)]);
+    flawless(&[span(1, 4, 1), span(1, 1, 2), span(1, 2, 3), span(1, 3, 1), span(1, 5, 4)]);
     // A long circle, with a tail at every span of it.
     let circle = (1..=300).flat_map(|id| [span(1, id, id % 300 + 1), span(1, id + 10_000, id)]);
-    flawless(circle.collect());
+    flawless(&circle.collect::<Vec<_>>());
 }
 
 #[test]
 fn two_spans_of_one_trace_without_a_parent() {
-    flawless(vec![span(1, 1, 0), span(1, 2, 0), span(1, 3, 1), span(1, 4, 2)]);
+    flawless(&[span(1, 1, 0), span(1, 2, 0), span(1, 3, 1), span(1, 4, 2)]);
 }
 
 #[test]
 fn the_same_span_exported_twice() {
     // In one batch, in two, as a child, and while its first copy still waits for a parent.
-    flawless(vec![span(1, 1, 0), span(1, 1, 0)]);
-    flawless(vec![span(1, 2, 1), span(1, 2, 1), span(1, 1, 0)]);
-    flawless(vec![span(1, 2, 1), span(1, 1, 0), span(1, 2, 1), span(1, 3, 2)]);
-    flawless(vec![span(1, 2, 9), span(1, 2, 9), span(1, 2, 9)]);
+    flawless(&[span(1, 1, 0), span(1, 1, 0)]);
+    flawless(&[span(1, 2, 1), span(1, 2, 1), span(1, 1, 0)]);
+    flawless(&[span(1, 2, 1), span(1, 1, 0), span(1, 2, 1), span(1, 3, 2)]);
+    flawless(&[span(1, 2, 9), span(1, 2, 9), span(1, 2, 9)]);
     let server = server();
     let exporter = LangSmithExporter::new(config(&server)).unwrap();
     for _ in 0..3 {
@@ -103,6 +103,25 @@ fn unsampled(mut span: SpanData) -> SpanData {
     span
 }
 
+/// Recorded but not sampled: other processors see such spans.
+#[derive(Clone, Debug)]
+struct RecordOnly;
+impl opentelemetry_sdk::trace::ShouldSample for RecordOnly {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &opentelemetry::trace::SpanKind,
+        attributes: &[opentelemetry::KeyValue],
+        links: &[opentelemetry::trace::Link],
+    ) -> opentelemetry_sdk::trace::SamplingResult {
+        let mut result = Sampler::AlwaysOn.should_sample(parent, trace_id, name, kind, attributes, links);
+        result.decision = opentelemetry_sdk::trace::SamplingDecision::RecordOnly;
+        result
+    }
+}
+
 #[test]
 fn spans_that_are_not_sampled_are_not_sent() {
     let server = server();
@@ -111,24 +130,6 @@ fn spans_that_are_not_sampled_are_not_sent() {
     assert_eq!((stats.submitted, stats.sent), (2, 2), "{stats:?}");
     assert_flawless(&server, 2);
 
-    // Recorded but not sampled: other processors see them.
-    #[derive(Clone, Debug)]
-    struct RecordOnly;
-    impl opentelemetry_sdk::trace::ShouldSample for RecordOnly {
-        fn should_sample(
-            &self,
-            parent: Option<&Context>,
-            trace_id: TraceId,
-            name: &str,
-            kind: &opentelemetry::trace::SpanKind,
-            attributes: &[opentelemetry::KeyValue],
-            links: &[opentelemetry::trace::Link],
-        ) -> opentelemetry_sdk::trace::SamplingResult {
-            let mut result = Sampler::AlwaysOn.should_sample(parent, trace_id, name, kind, attributes, links);
-            result.decision = opentelemetry_sdk::trace::SamplingDecision::RecordOnly;
-            result
-        }
-    }
     server.clear();
     let processor = LangSmithSpanProcessor::new(config(&server)).unwrap();
     let client = processor.handle().client();
