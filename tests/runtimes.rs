@@ -180,13 +180,13 @@ fn a_runtime_without_drivers() {
 }
 
 #[tokio::main]
-async fn multi_thread_main(provider: SdkTracerProvider) {
+async fn multi_thread_main(provider: &SdkTracerProvider) {
     application(provider.clone()).await;
     provider.shutdown_with_timeout(LONG).unwrap();
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn current_thread_main(provider: SdkTracerProvider) {
+async fn current_thread_main(provider: &SdkTracerProvider) {
     application(provider.clone()).await;
     provider.shutdown_with_timeout(LONG).unwrap();
 }
@@ -197,7 +197,7 @@ fn tokio_main() {
         for way in WAYS {
             in_time(move || {
                 let server = server();
-                main(pipeline(way, &server).0);
+                main(&pipeline(way, &server).0);
                 assert_flawless(&server, ASYNC_RUNS);
             });
         }

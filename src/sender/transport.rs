@@ -55,7 +55,8 @@ impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
         let url = check_endpoint(&config.endpoint)?;
         let base = url.as_str().trim_end_matches('/').to_owned();
-        let key = config.api_key.as_ref().ok_or(ConfigError::MissingApiKey)?;
+        let key = config.api_key.as_ref().filter(|key| !key.expose().trim().is_empty());
+        let key = key.ok_or(ConfigError::MissingApiKey)?;
         let mut key = HeaderValue::from_str(key.expose()).map_err(|_| ConfigError::InvalidApiKey)?;
         key.set_sensitive(true);
         let mut headers = HeaderMap::new();
@@ -133,7 +134,7 @@ impl Transport {
                     let _ = response.bytes().await;
                     return Answer::Delivered;
                 }
-                let words = read_words(response).await;
+                let words = read_words(response, &self.headers).await;
                 meaning(status, after, words, multipart, batch.compressed)
             }
             Err(reason) => Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
@@ -168,15 +169,20 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 /// The beginning of an answer's body, in one line.
-async fn read_words(mut response: reqwest::Response) -> String {
+/// Should the server repeat the key, it is left out.
+async fn read_words(mut response: reqwest::Response, headers: &HeaderMap) -> String {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() > WORDS {
+        // More than is shown, so that no part of a key stands at the end.
+        if body.len() > 4 * WORDS {
             break;
         }
     }
-    let text = String::from_utf8_lossy(&body);
+    let mut text = String::from_utf8_lossy(&body).into_owned();
+    if let Some(key) = headers.get("x-api-key").and_then(|key| key.to_str().ok()) {
+        text = text.replace(key, "[secret]");
+    }
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
 }
 

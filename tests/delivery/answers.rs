@@ -118,10 +118,10 @@ fn refuse(status: u16, poisoned: &[usize]) {
     submit(&client, RUNS);
     let error = client.flush(LONG).unwrap_err();
     assert!(matches!(error, FlushError::Dropped { dropped, .. } if dropped == poisoned.len() as u64), "{error:?}");
-    let stats = client.stats();
-    assert_adds_up(&stats);
-    assert_eq!(stats.dropped(DropReason::Refused), poisoned.len() as u64, "{stats:?}");
-    assert_eq!(stats.sent, (RUNS - poisoned.len()) as u64, "{stats:?}");
+    let counted = client.stats();
+    assert_adds_up(&counted);
+    assert_eq!(counted.dropped(DropReason::Refused), poisoned.len() as u64, "{counted:?}");
+    assert_eq!(counted.sent, (RUNS - poisoned.len()) as u64, "{counted:?}");
     for number in 0..RUNS {
         assert_eq!(server.run(&number.to_string()).is_none(), poisoned.contains(&number), "{status}: run {number}");
     }

@@ -103,7 +103,7 @@ fn unsampled(mut span: SpanData) -> SpanData {
     span
 }
 
-/// Recorded but not sampled: other processors see them.
+/// Recorded but not sampled: other processors see such spans.
 #[derive(Clone, Debug)]
 struct RecordOnly;
 impl opentelemetry_sdk::trace::ShouldSample for RecordOnly {

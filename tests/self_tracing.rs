@@ -1,0 +1,139 @@
+//! The exporter never traces itself: with a subscriber for everything of everybody, one span is one run.
+//!
+//! The subscriber is that of the whole process, hence one test in a program of its own.
+
+mod common;
+
+use common::{assert_flawless, config, eventually, server, LONG};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
+use opentelemetry_langsmith::{Client, LangSmithExporter, LangSmithSpanProcessor};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Hands everything on to the provider that is under test just now: the subscriber can be set once only.
+#[derive(Clone, Debug, Default)]
+struct Switch(Arc<RwLock<Option<Arc<dyn SpanProcessor>>>>);
+
+impl SpanProcessor for Switch {
+    fn on_start(&self, span: &mut opentelemetry_sdk::trace::Span, context: &opentelemetry::Context) {
+        if let Some(processor) = &*self.0.read().unwrap() {
+            processor.on_start(span, context);
+        }
+    }
+
+    fn on_end(&self, span: opentelemetry_sdk::trace::SpanData) {
+        if let Some(processor) = &*self.0.read().unwrap() {
+            processor.on_end(span);
+        }
+    }
+
+    fn force_flush(&self) -> opentelemetry_sdk::error::OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> opentelemetry_sdk::error::OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// One span, while `processor` is in charge; it stays so for a while, to see whether more comes.
+fn one_span(switch: &Switch, processor: impl SpanProcessor + 'static, client: &Client, name: &str) {
+    let processor: Arc<dyn SpanProcessor> = Arc::new(processor);
+    *switch.0.write().unwrap() = Some(Arc::clone(&processor));
+    match name {
+        "traced" => drop(tracing::info_span!("traced").entered()),
+        _ => drop(tracing::trace_span!("other").entered()),
+    }
+    // An export that made spans would make more of them with each request for them.
+    std::thread::sleep(Duration::from_millis(300));
+    let _ = processor.force_flush();
+    std::thread::sleep(Duration::from_millis(100));
+    let _ = processor.shutdown_with_timeout(LONG);
+    eventually("all runs are settled", || {
+        let stats = client.stats();
+        stats.queued + stats.in_flight == 0
+    });
+    assert_eq!(client.stats().submitted, 1, "{:?}", client.stats());
+}
+
+fn every_way(switch: &Switch, script: impl Fn(&LocalLangSmith), name: &str) -> Vec<LocalLangSmith> {
+    let mut servers = Vec::new();
+
+    let server = common::server();
+    script(&server);
+    let processor = LangSmithSpanProcessor::new(config(&server)).unwrap();
+    let client = processor.handle().client();
+    one_span(switch, processor, &client, name);
+    servers.push(server);
+
+    let server = common::server();
+    script(&server);
+    let exporter = LangSmithExporter::new(config(&server)).unwrap();
+    let client = exporter.client();
+    one_span(switch, opentelemetry_sdk::trace::BatchSpanProcessor::builder(exporter).build(), &client, name);
+    servers.push(server);
+
+    let server = common::server();
+    script(&server);
+    let exporter = LangSmithExporter::new(config(&server).with_retry_deadline(Duration::from_secs(2))).unwrap();
+    let client = exporter.client();
+    one_span(switch, opentelemetry_sdk::trace::SimpleSpanProcessor::new(exporter), &client, name);
+    servers.push(server);
+
+    servers
+}
+
+#[test]
+fn one_span_is_one_run() {
+    let switch = Switch::default();
+    let provider = SdkTracerProvider::builder().with_span_processor(switch.clone()).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("everything"));
+    // This also takes what other crates say through `log`.
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with(layer)
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::sink))
+        .try_init()
+        .unwrap();
+    assert_eq!(log::max_level(), log::LevelFilter::Trace, "`log` is taken too");
+
+    for server in every_way(&switch, |_| {}, "traced") {
+        assert_flawless(&server, 1);
+    }
+    // Trouble makes us write log lines, which are no spans and belong to nobody's.
+    let trouble = |server: &LocalLangSmith| {
+        server.respond([
+            Fault::status(503),
+            Fault::close_before_answer(),
+            Fault::status(404),
+            Fault::status(429),
+            Fault::reset_before_body(),
+            Fault::status(413),
+        ]);
+    };
+    for server in every_way(&switch, trouble, "other") {
+        assert_flawless(&server, 1);
+        assert!(server.requests().len() > 5, "the script was played");
+        let run = &server.runs()[0];
+        assert!(run.events.is_empty(), "no line of ours became an event of the span: {run:?}");
+    }
+    for refusal in [401, 422] {
+        for server in every_way(&switch, |server| server.respond(Fault::status(refusal).forever()), "other") {
+            assert_eq!(server.received(), 0);
+        }
+    }
+    // Nobody listens.
+    for server in every_way(&switch, |_| {}, "other") {
+        let config = config(&server).with_retry_deadline(Duration::from_millis(200));
+        server.stop();
+        let processor = LangSmithSpanProcessor::new(config).unwrap();
+        let client = processor.handle().client();
+        one_span(&switch, processor, &client, "traced");
+    }
+    *switch.0.write().unwrap() = None;
+    drop(server());
+}
