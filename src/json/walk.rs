@@ -80,6 +80,10 @@ impl<'a> Walk<'a> {
                 let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
                 let rest = &self.text.as_bytes()[start..];
                 self.at += rest.iter().position(is_end).unwrap_or(rest.len());
+                if self.at == start {
+                    // No value stands here; whoever asked would ask for ever.
+                    return None;
+                }
             }
         }
         self.text.get(start..self.at)
@@ -177,5 +181,19 @@ mod tests {
             let _ = members(&text, |_, _| {});
             let _ = elements(&text, |_| {});
         }
+
+        #[test]
+        fn no_text_of_brackets_is_walked_for_ever(text in r#"[\[\]{}:,"\\ 1]{0,12}"#) {
+            let _ = members(&text, |_, _| {});
+            let _ = elements(&text, |_| {});
+            let _ = objects(&text, || (), |(), _, _| {});
+        }
+    }
+
+    #[test]
+    fn a_bracket_that_does_not_belong_ends_the_walk() {
+        assert_eq!(elements("[}", |_| {}), None);
+        assert_eq!(elements("[1 }", |_| {}), None);
+        assert_eq!(members("{]", |_, _| {}), None);
     }
 }
