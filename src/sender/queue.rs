@@ -141,6 +141,10 @@ impl Queue {
         self.counters.submit(runs);
         self.items.push(work);
         self.wake_if(before + bytes >= WAKE_BYTES);
+        // The end may have come after the look at the beginning; nobody else would take it then.
+        if self.ended.load(Ordering::SeqCst) {
+            self.answer_ended();
+        }
         Ok(())
     }
 
@@ -167,6 +171,8 @@ impl Queue {
     pub(super) fn end(&self) {
         self.close();
         self.ended.store(true, Ordering::SeqCst);
+        // Either this sees an item that a push has just added, or that push sees the end.
+        fence(Ordering::SeqCst);
         self.answer_ended();
     }
 
