@@ -120,6 +120,11 @@ impl Draft {
         self.run_type.1
     }
 
+    /// Whether the application itself said what kind of work it is.
+    pub(super) fn has_explicit_type(&self) -> bool {
+        self.run_type.0 == TypeRank::Explicit
+    }
+
     pub(super) fn set_name(&mut self, source: NameSource, name: &str) {
         if !name.trim().is_empty() {
             self.names[source as usize].get_or_insert_with(|| name.to_owned().into());

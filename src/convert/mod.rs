@@ -135,7 +135,8 @@ impl Converter {
     fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft) {
         let takes_arguments = draft.is_tracing
             && draft.inputs.is_none()
-            && matches!(draft.run_type(), RunType::Chain | RunType::Tool | RunType::Parser);
+            // Of a model's call that an instrumentation made, what is left describes the call.
+            && (matches!(draft.run_type(), RunType::Chain | RunType::Tool | RunType::Parser) || draft.has_explicit_type());
         let mut arguments = Object::default();
         let metadata = &mut draft.extra.metadata;
         self.frame.left(attributes, |left, attribute| {

@@ -35,7 +35,7 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
     }
     let description = description.map(str::trim).filter(|text| !text.is_empty());
     exception
-        .and_then(|event| exception_text(description, &event.attributes))
+        .and_then(|event| exception_text(description, &event.attributes).map(|text| with_sources(text, event, span)))
         .or_else(|| exception_text(description, &span.attributes))
         .or_else(|| description.map(|text| unquote(text).into_owned()))
         .or_else(|| span.events.iter().rev().find_map(error_event))
@@ -67,21 +67,47 @@ fn exception_text(description: Option<&str>, attributes: &[KeyValue]) -> Option<
                 if description.contains(&error) { description.into_owned() } else { format!("{description}\n{error}") };
         }
     }
-    match find(attributes, "exception.stacktrace") {
+    if let Some(trace) = find(attributes, "exception.stacktrace") {
+        push_trace(&mut error, trace);
+    }
+    Some(error)
+}
+
+fn push_trace(error: &mut String, trace: &Value) {
+    match trace {
         // `tracing` puts the chain of sources here.
-        Some(Value::Array(Array::String(sources))) => {
+        Value::Array(Array::String(sources)) => {
             for source in sources {
                 error.push_str("\nCaused by: ");
                 error.push_str(source.as_str());
             }
         }
-        Some(Value::String(trace)) if !trace.as_str().trim().is_empty() => {
-            error.push_str("\n\n");
+        Value::String(trace) if !trace.as_str().trim().is_empty() => {
+            // A chain of sources goes on with the error, a stack trace stands apart.
+            error.push_str(if trace.as_str().starts_with("Caused by: ") { "\n" } else { "\n\n" });
             error.push_str(trace.as_str());
         }
         _ => {}
     }
-    Some(error)
+}
+
+/// `#[instrument(err)]` tells the error alone. The sources are known where the same error was also
+/// given to `tracing` as an error: to another event of the span, or to a field of the span itself.
+fn with_sources(mut text: String, exception: &Event, span: &SpanData) -> String {
+    let message = |attributes: &[KeyValue]| {
+        let message = find(attributes, "exception.message")?.as_str().into_owned();
+        Some(unquote(&message).into_owned())
+    };
+    if find(&exception.attributes, "exception.stacktrace").is_some() {
+        return text;
+    }
+    let Some(told) = message(&exception.attributes) else { return text };
+    let others = span.events.iter().rev().map(|event| &*event.attributes).chain([&*span.attributes]);
+    let same = others.filter(|other| message(other).is_some_and(|other| other == told));
+    if let Some(sources) = same.filter_map(|other| find(other, "exception.stacktrace")).next() {
+        push_trace(&mut text, sources);
+    }
+    text
 }
 
 /// An event that tells of an error in another way.

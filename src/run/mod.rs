@@ -7,6 +7,7 @@ mod run_type;
 mod time;
 mod usage;
 mod usage_from;
+mod usage_sum;
 
 pub use builder::RunBuilder;
 pub use dotted_order::{DottedOrder, ParseDottedOrderError};
