@@ -19,14 +19,28 @@ use tokio::sync::watch;
 
 /// Sends runs to LangSmith. Clones share one queue and one thread.
 ///
-/// Exporters and processors have one inside; by itself it sends runs that were made by hand:
+/// Exporters and processors have one inside; by itself it sends runs that were made by hand. A run
+/// that has ended is submitted once. One that takes its time is submitted when it starts, so that
+/// LangSmith shows it, and updated when it has ended:
 ///
 /// ```no_run
-/// use opentelemetry_langsmith::{Client, Config, Run, RunType};
+/// use opentelemetry_langsmith::{Client, Config, Run, RunType, UsageMetadata};
 /// use std::time::Duration;
 ///
 /// let client = Client::new(Config::from_env()?)?;
-/// client.submit(Run::builder("nightly job", RunType::Chain).end_now().build()?)?;
+/// let parent = Run::builder("plan a trip", RunType::Chain).inputs("Where to?").build()?;
+/// client.submit(parent.clone())?;
+///
+/// let child = Run::builder("ask the model", RunType::Llm)
+///     .child_of(&parent)
+///     .inputs(&serde_json::json!({"messages": [{"role": "user", "content": "Where to?"}]}))
+///     .metadata("ls_provider", "openai")
+///     .metadata("ls_model_name", "gpt-4o-mini");
+/// // … ask …
+/// let child = child.outputs("Paris").usage(&UsageMetadata::new(12, 1)).end_now().build()?;
+/// client.submit(child)?;
+///
+/// client.update(parent.edit().outputs("Paris").end_now().build()?)?;
 /// client.shutdown(Duration::from_secs(5))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -89,7 +103,7 @@ impl Client {
 
     /// Hands over more about a run that was submitted before it ended: the run with its outputs and
     /// its end, from [`Run::edit`]. It never overtakes the first part, and where both are still here
-    /// they are sent as one.
+    /// they are sent as one. LangSmith refuses more about a run that nobody submitted.
     ///
     /// # Errors
     /// When the queue is full, or the client was shut down.
