@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Why no exporter, processor or client could be built. Each text names the variable and the
 /// setter that mend it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// There is no key.
@@ -87,7 +87,7 @@ pub enum SubmitError {
 
 /// Why [`Client::flush`](crate::Client::flush) or [`Client::shutdown`](crate::Client::shutdown)
 /// did not deliver everything.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
     /// Time ran out.
@@ -103,8 +103,14 @@ pub enum FlushError {
     Dropped {
         /// How many, since the last flush.
         dropped: u64,
-        /// The counts by reason.
+        /// The counts by reason, and what the last request failed for.
         reasons: String,
+    },
+    /// The server does not take runs at the moment. They are kept and tried again.
+    #[error("the runs are not delivered yet, and are tried again: {reason}")]
+    Delayed {
+        /// What the last try failed for.
+        reason: String,
     },
     /// The client was shut down before.
     #[error("the client was shut down before")]
@@ -113,8 +119,25 @@ pub enum FlushError {
 
 impl FlushError {
     /// The error for what was dropped between two looks at the counters, if anything was.
-    pub(crate) fn dropped_since(before: &Stats, now: &Stats) -> Option<Self> {
+    pub(crate) fn dropped_since(before: &Stats, now: &Stats, last_failure: Option<String>) -> Option<Self> {
         let dropped = now.dropped_total().saturating_sub(before.dropped_total());
-        (dropped > 0).then(|| Self::Dropped { dropped, reasons: now.dropped_text(before) })
+        let mut reasons = now.dropped_text(before);
+        if let Some(failure) = last_failure {
+            reasons.push_str("; the last request failed: ");
+            reasons.push_str(&failure);
+        }
+        (dropped > 0).then_some(Self::Dropped { dropped, reasons })
     }
 }
+
+/// A `main` that returns an error prints its `Debug`: that shall be the sentence too.
+macro_rules! debug_is_display {
+    ($($error:ident),*) => {
+        $(impl std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        })*
+    };
+}
+debug_is_display!(ConfigError, FlushError);

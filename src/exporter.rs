@@ -36,6 +36,9 @@ pub struct LangSmithExporter {
 /// How long a flush may take that is given no time.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What the export before a shutdown may take while LangSmith cannot be reached.
+const LAST_EXPORT: Duration = Duration::from_millis(1500);
+
 impl LangSmithExporter {
     /// An exporter with the settings of the environment; see [`Config::from_env`].
     ///
@@ -61,17 +64,24 @@ impl LangSmithExporter {
 
 impl SpanExporter for LangSmithExporter {
     /// Answers when the runs are delivered or given up; those that wait for a parent excepted.
+    ///
+    /// While LangSmith cannot be reached it answers after a second, with an error, and the runs are
+    /// kept and tried again: the processor has to go on, or it would drop spans of its own and
+    /// never come to shut the exporter down.
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         batch.retain(|span| span.span_context.is_sampled());
         if batch.is_empty() {
             return Ok(());
         }
         self.client.push(Work::Ended(batch)).map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
-        self.client.flush_async().await.map_err(sdk_error)
+        self.client.wait_until_delivered(true).await.map_err(sdk_error)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.client.shutdown(timeout).map_err(sdk_error)
+        // A batch processor hands on its whole time although its last export has used some of it,
+        // and listens to no answer that comes after that time.
+        let used = if timeout > 2 * LAST_EXPORT { LAST_EXPORT } else { Duration::ZERO };
+        self.client.shutdown(timeout.saturating_sub(used)).map_err(sdk_error)
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Knows the runs of the spans that a [`LangSmithSpanProcessor`](crate::LangSmithSpanProcessor)
 /// sees. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle {
     client: Client,
     live: Arc<Live>,
@@ -37,6 +37,12 @@ impl RunRef {
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let trace = (propagator::HEADER, self.dotted_order.to_string());
         std::iter::once(trace).chain(self.baggage.clone().map(|baggage| ("baggage", baggage))).collect()
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("client", &self.client).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Runs without spans: what a builder takes, what it refuses, and what is said then.
 
-use opentelemetry_langsmith::testing::LocalLangSmith;
-use opentelemetry_langsmith::{Client, Config, DottedOrder, Run, RunError, RunId, RunType, SubmitError, UsageMetadata};
+use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
+use opentelemetry_langsmith::{
+    Client, Config, DottedOrder, DropReason, FlushError, Run, RunError, RunId, RunType, SubmitError, UsageMetadata,
+};
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -144,4 +146,26 @@ fn a_client_that_was_shut_down_says_so() {
     assert_eq!(client.submit(run.clone()), Err(SubmitError::ShutDown));
     assert_eq!(client.update(run), Err(SubmitError::ShutDown));
     assert_eq!(client.stats().dropped_total(), 2);
+}
+
+#[test]
+fn the_runs_that_are_given_up_are_named() {
+    let server = LocalLangSmith::start().unwrap();
+    let (told, dropped) = std::sync::mpsc::channel();
+    let config =
+        Config::default().with_api_key("key").with_endpoint(server.endpoint()).with_on_drop(move |id, reason| {
+            let _ = told.send((id, reason));
+            panic!("a hook's panic costs nothing");
+        });
+    let client = Client::new(config).unwrap();
+    let runs: Vec<_> = (0..3).map(|_| Run::builder("run", RunType::Tool).end_now().build().unwrap()).collect();
+    // The batch is refused, split and refused again; then its first run is refused alone, and the others are taken.
+    server.respond(Fault::status(422).times(2));
+    for run in &runs {
+        client.submit(run.clone()).unwrap();
+    }
+    let flushed = client.flush(PATIENCE);
+    assert!(matches!(flushed, Err(FlushError::Dropped { dropped: 1, .. })), "{flushed:?}");
+    assert_eq!(dropped.try_iter().collect::<Vec<_>>(), [(runs[0].id(), DropReason::Refused)]);
+    assert_eq!((client.stats().sent, client.stats().dropped_total()), (2, 1));
 }

@@ -81,14 +81,14 @@ const ORDER: &str = "20261120T193037016758Z01a1fa70-7758-7bc2-9e24-efd0dc5f29c5.
 fn two_services_share_one_trace_when_both_have_the_propagator() {
     let server = LocalLangSmith::start().unwrap();
     let services = [Service::new(&server), Service::new(&server)];
-    let caller = services[0].start("caller", &Context::new());
+    let first = services[0].start("caller", &Context::new());
     let mut headers = Headers::default();
-    services[0].propagator().inject_context(&caller, &mut headers);
+    services[0].propagator().inject_context(&first, &mut headers);
 
     let context = services[1].propagator().extract_with_context(&Context::new(), &headers);
-    let callee = services[1].start("callee", &context);
-    let inner = services[1].start("inner", &callee);
-    for context in [inner, callee, caller] {
+    let second = services[1].start("callee", &context);
+    let inner = services[1].start("inner", &second);
+    for context in [inner, second, first] {
         context.span().end();
     }
 
@@ -103,14 +103,14 @@ fn two_services_share_one_trace_when_both_have_the_propagator() {
 fn without_the_propagator_each_service_has_its_own_tree_and_both_have_the_trace_id() {
     let server = LocalLangSmith::start().unwrap();
     let services = [Service::new(&server), Service::new(&server)];
-    let caller = services[0].start("caller", &Context::new());
+    let first = services[0].start("caller", &Context::new());
     let mut headers = Headers::of(&[("langsmith-trace", ORDER), ("baggage", "langsmith-project=other")]);
-    TraceContextPropagator::new().inject_context(&caller, &mut headers);
+    TraceContextPropagator::new().inject_context(&first, &mut headers);
 
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
     let context = BaggagePropagator::new().extract_with_context(&context, &headers);
     services[1].start("callee", &context).span().end();
-    caller.span().end();
+    first.span().end();
 
     let runs = received(&server, &services);
     assert_eq!(server.violations(), Vec::<String>::new());
@@ -177,7 +177,7 @@ fn a_header_that_makes_no_sense_gives_a_root() {
     let services = [Service::new(&server)];
     let backwards = format!("{}.{}", &ORDER[59..], &ORDER[..58]);
     let twice = format!("{}.{}", &ORDER[..58], &ORDER[..58]);
-    let long = [&ORDER[..58]; 5000].join(".");
+    let long = vec![&ORDER[..58]; 5000].join(".");
     let bad =
         ["", "x", &ORDER[..57], &ORDER.to_uppercase(), "20261120T193037016758Zé1a1fa70", &backwards, &twice, &long];
     for header in bad {

@@ -55,6 +55,8 @@ pub(super) struct Draft {
     pub(super) placement: Vec<(&'static str, String)>,
     /// The span was made by `tracing`.
     pub(super) is_tracing: bool,
+    /// An error stands in the span's own attributes.
+    pub(super) has_exception: bool,
     pub(super) interrupted: bool,
     pub(super) first_token: Option<Timestamp>,
     pub(super) started: Timestamp,
@@ -104,6 +106,7 @@ impl Draft {
             finish_reason: None,
             placement: Vec::new(),
             is_tracing: false,
+            has_exception: false,
             interrupted: false,
             first_token: None,
             started,
@@ -118,11 +121,6 @@ impl Draft {
 
     pub(super) fn run_type(&self) -> RunType {
         self.run_type.1
-    }
-
-    /// Whether the application itself said what kind of work it is.
-    pub(super) fn has_explicit_type(&self) -> bool {
-        self.run_type.0 == TypeRank::Explicit
     }
 
     pub(super) fn set_name(&mut self, source: NameSource, name: &str) {
@@ -211,6 +209,19 @@ pub(super) fn write_object(out: &mut String, name: &str, value: &Value) -> bool 
         }
     }
     write_member(out, name, value)
+}
+
+/// Writes JSON as an object: anything but an object goes under `name`.
+pub(super) fn write_raw_object(out: &mut String, name: &str, json: &str) {
+    if json.starts_with('{') {
+        out.push_str(json);
+    } else {
+        out.push('{');
+        write_string(out, name);
+        out.push(':');
+        out.push_str(json);
+        out.push('}');
+    }
 }
 
 /// Writes an object of one member.

@@ -1,6 +1,6 @@
 //! Span events: exceptions, first tokens, returned values, and whatever else an application notes.
 
-use super::draft::{insert_any, insert_number};
+use super::draft::{insert_any, insert_number, write_raw_object};
 use super::tracing_fields::write_debug;
 use super::{genai, genai_old, Draft};
 use crate::json::{write_string, Object};
@@ -62,13 +62,7 @@ fn is_return(event: &Event) -> bool {
 fn write_returned(out: &mut String, value: &Value) -> bool {
     let mut text = String::new();
     write_debug(&mut text, value);
-    if text.starts_with('{') {
-        out.push_str(&text);
-    } else {
-        out.push_str("{\"output\":");
-        out.push_str(&text);
-        out.push('}');
-    }
+    write_raw_object(out, "output", &text);
     true
 }
 

@@ -56,8 +56,9 @@ impl Origin {
         for (key, value) in resource {
             match key.as_str() {
                 "langsmith.project" => origin.project = Some(Project::Name(value.as_str().into())),
-                // Every SDK says these of itself.
+                // Every SDK says these of itself, or says nothing.
                 name if name.starts_with("telemetry.sdk.") => {}
+                "service.name" if value.as_str().starts_with("unknown_service") => {}
                 name @ ("service.name" | "service.version" | "deployment.environment.name") => {
                     origin.metadata.insert(name, value);
                 }
@@ -133,10 +134,7 @@ impl Converter {
 
     /// What nobody took: the arguments of a function are its inputs, the rest is metadata.
     fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft) {
-        let takes_arguments = draft.is_tracing
-            && draft.inputs.is_none()
-            // Of a model's call that an instrumentation made, what is left describes the call.
-            && (matches!(draft.run_type(), RunType::Chain | RunType::Tool | RunType::Parser) || draft.has_explicit_type());
+        let takes_arguments = draft.is_tracing && draft.inputs.is_none();
         let mut arguments = Object::default();
         let metadata = &mut draft.extra.metadata;
         self.frame.left(attributes, |left, attribute| {

@@ -30,6 +30,7 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
             exception.filter(|event| find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR"));
         return match failed {
             Some(event) => exception_text(None, &event.attributes),
+            None if draft.has_exception && !is_from_event(span) => exception_text(None, &span.attributes),
             None => draft.error_type.take().or_else(|| draft.failed.take()),
         };
     }
@@ -94,10 +95,6 @@ fn push_trace(error: &mut String, trace: &Value) {
 /// `#[instrument(err)]` tells the error alone. The sources are known where the same error was also
 /// given to `tracing` as an error: to another event of the span, or to a field of the span itself.
 fn with_sources(mut text: String, exception: &Event, span: &SpanData) -> String {
-    let message = |attributes: &[KeyValue]| {
-        let message = find(attributes, "exception.message")?.as_str().into_owned();
-        Some(unquote(&message).into_owned())
-    };
     if find(&exception.attributes, "exception.stacktrace").is_some() {
         return text;
     }
@@ -108,6 +105,16 @@ fn with_sources(mut text: String, exception: &Event, span: &SpanData) -> String 
         push_trace(&mut text, sources);
     }
     text
+}
+
+fn message(attributes: &[KeyValue]) -> Option<String> {
+    Some(unquote(&find(attributes, "exception.message")?.as_str()).into_owned())
+}
+
+/// `tracing-opentelemetry` copies the error of an event onto the span, that of a mere warning too.
+fn is_from_event(span: &SpanData) -> bool {
+    let told = message(&span.attributes);
+    span.events.iter().any(|event| message(&event.attributes) == told)
 }
 
 /// An event that tells of an error in another way.

@@ -25,6 +25,12 @@ attributes! {
     Busy = "busy_ns",
     Idle = "idle_ns",
     EventCount = "otel.tracing_event_count",
+    /// A field `error = &e as &dyn Error` becomes these, and `error` and `error.chain` besides.
+    ExceptionMessage = "exception.message",
+    ExceptionTrace = "exception.stacktrace",
+    ExceptionType = "exception.type",
+    Error = "error",
+    ErrorChain = "error.chain",
     /// Says to rig that it may record onto the span.
     RigParent = "rig.completion_parent",
 }
@@ -41,6 +47,13 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         view.take_if(key, |value| float(value).is_some_and(|nanoseconds| otel.insert_f64(name, nanoseconds / 1e6)));
     }
     view.take(Key::EventCount);
+    // The status reads these off the span.
+    if view.peek(Key::ExceptionMessage).is_some() {
+        draft.has_exception = true;
+        for key in [Key::ExceptionMessage, Key::ExceptionTrace, Key::ExceptionType, Key::Error, Key::ErrorChain] {
+            view.take(key);
+        }
+    }
     view.take(Key::RigParent);
 }
 

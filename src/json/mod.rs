@@ -6,6 +6,7 @@
 
 mod object;
 pub(crate) mod scan;
+pub(crate) mod walk;
 mod write;
 
 pub(crate) use object::Object;

@@ -47,13 +47,18 @@ use tokio::sync::watch;
 ///
 /// Nothing here blocks but [`flush`](Self::flush) and [`shutdown`](Self::shutdown), and these need
 /// no runtime and disturb none: the network has a thread of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     /// `None`: tracing is switched off.
     inner: Option<Arc<Inner>>,
 }
 
-#[derive(Debug)]
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     queue: Arc<Queue>,
     notices: Notices,
@@ -117,7 +122,11 @@ impl Client {
     /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
     /// runs were lost since the last flush.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
-        self.wait_for(timeout, false)
+        let result = self.wait_for(timeout, false);
+        if let (Err(_), Some(inner)) = (&result, &self.inner) {
+            inner.notices.wait();
+        }
+        result
     }
 
     /// Like [`flush`](Self::flush), for async code.
@@ -125,10 +134,16 @@ impl Client {
     /// # Errors
     /// As [`flush`](Self::flush), but for the time: wrap it in your runtime's timeout.
     pub async fn flush_async(&self) -> Result<(), FlushError> {
+        self.wait_until_delivered(false).await
+    }
+
+    /// An impatient one gets [`FlushError::Delayed`] when requests keep failing.
+    pub(crate) async fn wait_until_delivered(&self, impatient: bool) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
         let (answer, answered) = tokio::sync::oneshot::channel();
         inner.queue.push_flush(Flush {
             last: false,
+            impatient,
             deadline: Instant::now(),
             // Who no longer waits needs no answer.
             reply: Box::new(move |result| drop(answer.send(result))),
@@ -148,11 +163,10 @@ impl Client {
         }
         inner.queue.close();
         let result = self.wait_for(timeout, true);
-        let stats = self.stats();
-        if stats.dropped_total() > 0 {
-            let (lost, reasons) = (stats.dropped_total(), stats.dropped_text(&Stats::default()));
-            notice::total(&format!("{lost} of {} runs did not reach LangSmith: {reasons}", stats.submitted));
+        if let Err(error @ FlushError::Dropped { .. }) = &result {
+            notice::log(&format!("not all of {} runs reached LangSmith: {error}", self.stats().submitted));
         }
+        inner.notices.wait();
         result
     }
 
@@ -187,7 +201,12 @@ impl Client {
         let Some(inner) = &self.inner else { return Ok(()) };
         let (answer, answered) = sync_channel(1);
         let deadline = Instant::now() + timeout;
-        inner.queue.push_flush(Flush { last, deadline, reply: Box::new(move |result| drop(answer.try_send(result))) });
+        inner.queue.push_flush(Flush {
+            last,
+            impatient: false,
+            deadline,
+            reply: Box::new(move |result| drop(answer.try_send(result))),
+        });
         answered.recv_timeout(timeout + GRACE).unwrap_or_else(|reason| match reason {
             RecvTimeoutError::Disconnected => Err(FlushError::ShutDown),
             RecvTimeoutError::Timeout => {
@@ -218,6 +237,7 @@ impl Drop for Inner {
             let (answer, answered) = sync_channel(1);
             self.queue.push_flush(Flush {
                 last: true,
+                impatient: false,
                 deadline: Instant::now() + DROP_TIMEOUT,
                 reply: Box::new(move |result| drop(answer.try_send(result))),
             });

@@ -6,9 +6,10 @@ use super::oversize;
 use super::queue::Queue;
 use super::stats::DropReason;
 use super::transport::{Answer, Transport};
-use crate::config::{Config, Retry};
+use crate::config::{Config, OnDrop, Retry};
 use crate::secret::Endpoint;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -26,7 +27,11 @@ pub(crate) struct Delivery {
     pub(crate) compression: AtomicBool,
     /// After a 429 nobody sends before this.
     held_until: Mutex<Option<Instant>>,
+    /// Milliseconds from `began` to the first failure after the last success; 0 for none.
+    failing_since: AtomicU64,
+    began: Instant,
     hurry: watch::Receiver<Hurry>,
+    on_drop: Option<OnDrop>,
 }
 
 /// Cuts waits short: somebody waits for a flush.
@@ -56,7 +61,10 @@ impl Delivery {
             notices,
             compression: AtomicBool::new(true),
             held_until: Mutex::new(None),
+            failing_since: AtomicU64::new(0),
+            began: Instant::now(),
             hurry,
+            on_drop: config.on_drop.clone(),
         }
     }
 
@@ -67,10 +75,10 @@ impl Delivery {
         while let Some((batch, was_cut)) = waiting.pop() {
             match self.deliver_one(&batch, deadline).await {
                 Outcome::Delivered => flight.sent(batch.runs),
-                Outcome::GivenUp(reason) => flight.dropped(reason, batch.runs),
+                Outcome::GivenUp(reason) => self.give_up(&mut flight, reason, &batch),
                 Outcome::Uncompressed => match batch.uncompressed() {
                     Ok(batch) => waiting.push((batch, was_cut)),
-                    Err(_) => flight.dropped(DropReason::Refused, batch.runs),
+                    Err(_) => self.give_up(&mut flight, DropReason::Refused, &batch),
                 },
                 Outcome::Split { too_large, words } => {
                     if let Some([first, second]) = batch.split(self.level) {
@@ -78,10 +86,24 @@ impl Delivery {
                     } else if let Some(smaller) = (too_large && !was_cut).then(|| self.cut(&batch)).flatten() {
                         waiting.push((smaller, true));
                     } else {
+                        self.notices.failed(&words);
                         self.notices.warn(Notice::Refused, || refused(&batch, &words));
-                        flight.dropped(DropReason::Refused, batch.runs);
+                        self.give_up(&mut flight, DropReason::Refused, &batch);
                     }
                 }
+            }
+        }
+    }
+
+    fn give_up(&self, flight: &mut Flight, reason: DropReason, batch: &Batch) {
+        flight.dropped(reason, batch.runs);
+        let Some(OnDrop(hook)) = &self.on_drop else { return };
+        let Ok(raw) = batch.raw() else { return };
+        let parts = super::multipart::read(&raw).unwrap_or_default();
+        for part in parts.iter().filter(|part| part.field.is_empty() && part.operation != "attachment") {
+            let Ok(id) = part.id.parse() else { continue };
+            if catch_unwind(AssertUnwindSafe(|| hook(id, reason))).is_err() {
+                self.notices.warn(Notice::Panicked, || "the hook for dropped runs panicked; it is called again".into());
             }
         }
     }
@@ -92,10 +114,14 @@ impl Delivery {
             self.wait_while_held().await;
             let flushes = self.hurry.borrow().flushes;
             let (why, after, rate_limited) = match self.transport.post(batch).await {
-                Answer::Delivered => return Outcome::Delivered,
+                Answer::Delivered => {
+                    self.failing_since.store(0, Ordering::Relaxed);
+                    return Outcome::Delivered;
+                }
                 Answer::TooLarge { words } => return Outcome::Split { too_large: true, words },
                 Answer::Refused { words } => return Outcome::Split { too_large: false, words },
                 Answer::RefusedWhole { words } => {
+                    self.notices.failed(&words);
                     self.notices.warn(Notice::Refused, || {
                         format!("{} answered {words}; runs are being dropped; check LANGSMITH_ENDPOINT", self.endpoint)
                     });
@@ -116,6 +142,7 @@ impl Delivery {
                     continue;
                 }
                 Answer::Unauthorized { status, words } => {
+                    self.notices.failed(&format!("{status} {words}"));
                     self.notices.warn(Notice::Unauthorized, || unauthorized(&self.endpoint, status, &words));
                     return Outcome::GivenUp(DropReason::Unauthorized);
                 }
@@ -123,11 +150,12 @@ impl Delivery {
             };
             let now = Instant::now();
             let wait = self.wait_before(tries, after, rate_limited);
+            self.fail(&why, now);
             if now + wait > deadline {
                 self.notices.warn(Notice::Unreachable, || {
                     format!(
-                        "runs are being dropped: {} did not take them for {:?}: {why}; further drops are only counted",
-                        self.endpoint, self.retry.deadline
+                        "runs are being dropped: {} did not take them: {why}; further drops are only counted",
+                        self.endpoint
                     )
                 });
                 return Outcome::GivenUp(DropReason::Unreachable);
@@ -139,6 +167,26 @@ impl Delivery {
             }
             tries += 1;
         }
+    }
+
+    /// A try has failed in a way that may pass.
+    fn fail(&self, why: &str, now: Instant) {
+        self.notices.failed(why);
+        let milliseconds = now.duration_since(self.began).as_millis().try_into().unwrap_or(u64::MAX).max(1);
+        // Nothing else stands in for the first failure since the last success.
+        let _ = self.failing_since.compare_exchange(0, milliseconds, Ordering::Relaxed, Ordering::Relaxed);
+        self.notices.warn(Notice::Trying, || {
+            format!(
+                "{} does not take runs: {why}; they are kept and tried again for {:?}",
+                self.endpoint, self.retry.deadline
+            )
+        });
+    }
+
+    /// When requests began to fail; `None` while they do not.
+    pub(crate) fn failing_since(&self) -> Option<std::time::Instant> {
+        let milliseconds = self.failing_since.load(Ordering::Relaxed);
+        (milliseconds > 0).then(|| (self.began + Duration::from_millis(milliseconds)).into_std())
     }
 
     /// How long to wait before the next try: what the server says, or a random part of a time that

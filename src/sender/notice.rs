@@ -1,7 +1,9 @@
 //! What is told to the person who runs the application: each thing once, in one line.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// The things that are worth a line.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +11,7 @@ pub(crate) enum Notice {
     QueueFull,
     Unauthorized,
     Refused,
+    Trying,
     Unreachable,
     TooLarge,
     OldServer,
@@ -17,7 +20,17 @@ pub(crate) enum Notice {
 
 /// Remembers what has been told. Everything later is only counted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Notices(Arc<AtomicU32>);
+pub(crate) struct Notices(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    /// One bit a [`Notice`].
+    notices: AtomicU32,
+    /// Lines that may not be written yet.
+    writing: Mutex<Vec<JoinHandle<()>>>,
+    /// Why the last request failed.
+    last_failure: Mutex<Option<String>>,
+}
 
 impl Notices {
     /// Logs a warning, the first time this is called for `notice`.
@@ -26,24 +39,39 @@ impl Notices {
     /// the sender's thread has no subscriber, so the line is logged by a thread of its own.
     pub(crate) fn warn(&self, notice: Notice, text: impl FnOnce() -> String) {
         let bit = 1 << notice as u32;
-        if self.0.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            let text = text();
-            log(move || tracing::warn!(target: "opentelemetry_langsmith", "{text}"));
+        if self.0.notices.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return;
         }
+        let text = text();
+        // Without a thread there is no line; the counters still tell.
+        let thread = std::thread::Builder::new().name("langsmith-log".into()).spawn(move || log(&text));
+        lock(&self.0.writing).extend(thread.ok());
+    }
+
+    /// Waits a moment until all lines are written: a program that ends takes its threads with it.
+    pub(crate) fn wait(&self) {
+        let writing = std::mem::take(&mut *lock(&self.0.writing));
+        let deadline = Instant::now() + Duration::from_millis(50);
+        while writing.iter().any(|thread| !thread.is_finished()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    pub(crate) fn failed(&self, why: &str) {
+        *lock(&self.0.last_failure) = Some(why.to_owned());
+    }
+
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        lock(&self.0.last_failure).clone()
     }
 }
 
-/// Logs how much was lost altogether. Called where the application shuts down, so it can log here.
-pub(crate) fn total(text: &str) {
+/// Logs from the application's own thread, when it shuts down.
+pub(crate) fn log(text: &str) {
     let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
     tracing::warn!(target: "opentelemetry_langsmith", "{text}");
 }
 
-fn log(write: impl FnOnce() + Send + 'static) {
-    let suppressed = move || {
-        let _guard = opentelemetry::Context::enter_telemetry_suppressed_scope();
-        write();
-    };
-    // Without a thread there is no line; the counters still tell.
-    let _ = std::thread::Builder::new().name("langsmith-log".into()).spawn(suppressed);
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

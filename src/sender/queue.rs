@@ -61,6 +61,8 @@ pub(crate) struct Placed {
 pub(crate) struct Flush {
     /// Spans that wait for their parents are let go, and nothing more is taken afterwards.
     pub(crate) last: bool,
+    /// Answered early, with an error, while requests keep failing: who asks has other things to do.
+    pub(crate) impatient: bool,
     /// After this what is left is given up, if it is the last flush.
     pub(crate) deadline: Instant,
     pub(crate) reply: Reply,

@@ -40,7 +40,7 @@ impl DropReason {
 
 /// Where all runs are that were ever handed in. Each is counted in exactly one place:
 /// `submitted == queued + in_flight + sent + spooled + dropped_total()`, at any moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// All runs handed in: sampled spans that ended, and runs submitted by hand.
@@ -74,6 +74,27 @@ impl Stats {
             (dropped > 0).then(|| format!("{dropped} {}", reason.as_str()))
         });
         counts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl std::fmt::Display for Stats {
+    /// `7 submitted: 2 queued, 1 in flight, 3 sent, 1 refused`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { submitted, queued, in_flight, sent, spooled, .. } = self;
+        write!(f, "{submitted} submitted: {queued} queued, {in_flight} in flight, {sent} sent")?;
+        if *spooled > 0 {
+            write!(f, ", {spooled} spooled")?;
+        }
+        if self.dropped_total() > 0 {
+            write!(f, ", {}", self.dropped_text(&Self::default()))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stats({self})")
     }
 }
 

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderValue, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{redirect, Client, StatusCode, Url};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) struct Transport {
     timeout: Duration,
     /// Without a slash at its end.
     base: String,
+    is_loopback: bool,
     /// Whether the server knows `/runs/multipart`.
     multipart: AtomicBool,
 }
@@ -51,7 +53,8 @@ pub(crate) enum Answer {
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let base = check_endpoint(&config.endpoint)?;
+        let url = check_endpoint(&config.endpoint)?;
+        let base = url.as_str().trim_end_matches('/').to_owned();
         let key = config.api_key.as_ref().ok_or(ConfigError::MissingApiKey)?;
         let mut key = HeaderValue::from_str(key.expose()).map_err(|_| ConfigError::InvalidApiKey)?;
         key.set_sensitive(true);
@@ -67,6 +70,7 @@ impl Transport {
             headers,
             timeout: config.retry.timeout,
             base,
+            is_loopback: is_loopback(&url),
             multipart: AtomicBool::new(true),
         })
     }
@@ -77,7 +81,10 @@ impl Transport {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let http = Client::builder()
+        let builder = Client::builder();
+        // No proxy leads to this machine itself.
+        let builder = if self.is_loopback { builder.no_proxy() } else { builder };
+        let http = builder
             .user_agent(USER_AGENT)
             .default_headers(self.headers.clone())
             // A redirected POST would lose its body, and the key would go elsewhere.
@@ -190,16 +197,24 @@ fn words_of(error: &reqwest::Error) -> String {
     words
 }
 
-fn check_endpoint(endpoint: &Endpoint) -> Result<String, ConfigError> {
+fn check_endpoint(endpoint: &Endpoint) -> Result<Url, ConfigError> {
     let invalid = |reason: &str| ConfigError::InvalidEndpoint { value: endpoint.to_string(), reason: reason.into() };
     let url = Url::parse(endpoint.expose().trim()).map_err(|reason| invalid(&reason.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("it does not begin with http:// or https://"));
     }
+    if url.scheme() == "https" && !cfg!(any(feature = "rustls", feature = "native-tls")) {
+        return Err(invalid("https needs the crate's feature rustls or native-tls"));
+    }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid("it has a query or a fragment"));
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The batch as old servers take it: `{"post":[…],"patch":[…]}`. Attachments have no place there.
@@ -242,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_loses_its_slash_and_errors_lose_the_password() {
-        assert_eq!(check_endpoint(&Endpoint::new("http://host/api/v1/")).unwrap(), "http://host/api/v1");
+        assert_eq!(check_endpoint(&Endpoint::new("http://host/api/v1/")).unwrap().path(), "/api/v1/");
         let error = check_endpoint(&Endpoint::new("ftp://user:secret@host")).unwrap_err().to_string();
         assert!(error.contains("LANGSMITH_ENDPOINT") && error.contains("with_endpoint"), "{error}");
         assert!(!error.contains("secret"), "{error}");

@@ -17,12 +17,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// After so many runs the network gets its turn.
 const TURN: usize = 64;
+/// How long requests may keep failing before an impatient flush is answered.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
@@ -35,7 +37,7 @@ pub(crate) struct Worker {
     converter: Converter,
     shared: Shared,
     limits: Limits,
-    flush_interval: std::time::Duration,
+    flush_interval: Duration,
     concurrency: usize,
     backlog_limit: usize,
     level: Option<i32>,
@@ -225,7 +227,9 @@ impl Worker {
         if !full && !self.queue.rest(self.due.is_some()) {
             return;
         }
-        let deadline = [self.due, self.held.deadline(), self.last_flush].into_iter().flatten().min();
+        let impatient = self.flushes.iter().any(|pending| pending.flush.impatient);
+        let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
+        let deadline = [self.due, self.held.deadline(), self.last_flush, failing].into_iter().flatten().min();
         let sleep = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -406,19 +410,29 @@ impl Worker {
     }
 
     fn answer_flushes(&mut self) {
-        let oldest = self.unfinished.first().copied().unwrap_or(u64::MAX);
-        let (done, pending): (Vec<_>, _) = std::mem::take(&mut self.flushes)
-            .into_iter()
-            .partition(|pending| pending.before <= oldest && self.updates.waiting() == 0);
-        self.flushes = pending;
-        if done.is_empty() {
+        if self.flushes.is_empty() {
             return;
         }
+        let oldest = self.unfinished.first().copied().unwrap_or(u64::MAX);
+        let (done, pending): (Vec<_>, Vec<_>) = std::mem::take(&mut self.flushes)
+            .into_iter()
+            .partition(|pending| pending.before <= oldest && self.updates.waiting() == 0);
         let stats = self.queue.counters.stats();
-        let dropped = FlushError::dropped_since(&self.told, &stats);
-        self.told = stats;
         for Pending { flush, .. } in done {
-            (flush.reply)(dropped.clone().map_or(Ok(()), Err));
+            // The last one tells of everything that was ever lost.
+            let before = if flush.last { Stats::default() } else { self.told };
+            let dropped = FlushError::dropped_since(&before, &stats, self.notices.last_failure());
+            (flush.reply)(dropped.map_or(Ok(()), Err));
+            self.told = stats;
+        }
+        let failing = self.delivery.failing_since().is_some_and(|since| since.elapsed() >= PATIENCE);
+        for pending in pending {
+            if failing && pending.flush.impatient {
+                let reason = self.notices.last_failure().unwrap_or_default();
+                (pending.flush.reply)(Err(FlushError::Delayed { reason }));
+            } else {
+                self.flushes.push(pending);
+            }
         }
     }
 

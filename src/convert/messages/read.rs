@@ -1,10 +1,8 @@
 //! Objects read one level deep: names decoded, values left as the text they are.
 
+use crate::json::walk;
 use rustc_hash::FxHashSet;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
 
 /// The members of a JSON object, in their order.
 ///
@@ -13,12 +11,15 @@ pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Members<'a> {
     pub(super) fn read(json: &'a str) -> Option<Self> {
-        serde_json::from_str(json).ok()
+        let mut members = Vec::with_capacity(4);
+        walk::members(json, |name, value| members.push((decode(name), value)))?;
+        Some(Self(members))
     }
 
     /// Reads an array of objects; `None` when anything else stands in it.
     pub(super) fn read_all(json: &'a str) -> Option<Vec<Self>> {
-        serde_json::from_str(json).ok()
+        let begin = || Self(Vec::with_capacity(4));
+        walk::objects(json, begin, |members, name, value| members.0.push((decode(name), value)))
     }
 
     /// An object with one member.
@@ -76,35 +77,11 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(4);
-                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &RawValue>()? {
-                    members.push((name, value.get()));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Reader)
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
 /// The elements of an array.
 pub(super) fn elements(json: &str) -> Option<Vec<&str>> {
-    let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-    Some(elements.into_iter().map(RawValue::get).collect())
+    let mut elements = Vec::new();
+    walk::elements(json, |element| elements.push(element))?;
+    Some(elements)
 }
 
 pub(super) fn is_string(json: &str) -> bool {
