@@ -88,7 +88,10 @@ pub use json::Json;
 pub use lineage::RunIds;
 pub use processor::LangSmithSpanProcessor;
 pub use propagator::LangSmithPropagator;
-pub use run::{DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType, UsageMetadata};
+pub use run::{
+    BatchSummary, CountedOn, DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType,
+    UsageMetadata,
+};
 pub use sender::{Client, DropReason, Stats};
 #[cfg(feature = "tracing")]
 pub use span_ext::SpanExt;

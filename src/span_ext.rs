@@ -51,22 +51,19 @@ pub trait SpanExt: private::Target {
     /// and written to a cache and those spent on reasoning; all details in
     /// `langsmith.usage_metadata`
     fn record_usage(&self, usage: &UsageMetadata) {
-        if !self.is_recorded() {
-            return;
+        if self.is_recorded() {
+            set_counts(self, usage);
+            self.set_lazily("langsmith.usage_metadata", || json(usage));
         }
-        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        self.set("gen_ai.usage.input_tokens", count(usage.input_tokens));
-        self.set("gen_ai.usage.output_tokens", count(usage.output_tokens));
-        for (details, part, name) in [
-            (&usage.input_token_details, "cache_read", "gen_ai.usage.cache_read.input_tokens"),
-            (&usage.input_token_details, "cache_creation", "gen_ai.usage.cache_creation.input_tokens"),
-            (&usage.output_token_details, "reasoning", "gen_ai.usage.reasoning.output_tokens"),
-        ] {
-            if let Some(tokens) = details.get(part) {
-                self.set(name, count(*tokens));
-            }
+    }
+
+    /// What the runs below this one used together, on a run of type chain: an agent's, a workflow's,
+    /// a batch's. LangSmith adds up the counts of those runs itself, so here they are shown and not
+    /// counted once more. `gen_ai.usage.*`
+    fn record_aggregated_usage(&self, usage: &UsageMetadata) {
+        if self.is_recorded() {
+            set_counts(self, usage);
         }
-        self.set_lazily("langsmith.usage_metadata", || json(usage));
     }
 
     /// One member of the metadata. `langsmith.metadata.<name>`
@@ -161,6 +158,22 @@ pub trait SpanExt: private::Target {
 
 impl SpanExt for tracing::Span {}
 impl SpanExt for Context {}
+
+/// The counts that OpenTelemetry has names for.
+fn set_counts(span: &(impl SpanExt + ?Sized), usage: &UsageMetadata) {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    span.set("gen_ai.usage.input_tokens", count(usage.input_tokens));
+    span.set("gen_ai.usage.output_tokens", count(usage.output_tokens));
+    for (details, part, name) in [
+        (&usage.input_token_details, "cache_read", "gen_ai.usage.cache_read.input_tokens"),
+        (&usage.input_token_details, "cache_creation", "gen_ai.usage.cache_creation.input_tokens"),
+        (&usage.output_token_details, "reasoning", "gen_ai.usage.reasoning.output_tokens"),
+    ] {
+        if let Some(tokens) = details.get(part) {
+            span.set(name, count(*tokens));
+        }
+    }
+}
 
 /// A value that cannot be serialized says so in its place.
 fn json(value: &(impl Serialize + ?Sized)) -> String {

@@ -1,5 +1,6 @@
 //! The wire model: what LangSmith calls a run. No conversion happens here.
 
+mod batch;
 mod builder;
 mod dotted_order;
 mod id;
@@ -9,6 +10,7 @@ mod usage;
 mod usage_from;
 mod usage_sum;
 
+pub use batch::{BatchSummary, CountedOn};
 pub use builder::RunBuilder;
 pub use dotted_order::{DottedOrder, ParseDottedOrderError};
 pub use id::RunId;
