@@ -3,7 +3,7 @@
 use crate::convert::InputTokens;
 use crate::env;
 use crate::error::ConfigError;
-use crate::lineage::RunIds;
+use crate::lineage::{RunIds, SpanFilter};
 use crate::run::RunId;
 use crate::secret::{Endpoint, Secret};
 use crate::sender::DropReason;
@@ -71,6 +71,7 @@ pub struct Config {
     pub(crate) held: HeldLimits,
     pub(crate) open_spans: usize,
     pub(crate) on_drop: Option<OnDrop>,
+    pub(crate) filter: SpanFilter,
 }
 
 /// Told of runs that are given up.
@@ -105,6 +106,9 @@ pub(crate) struct HeldLimits {
     pub(crate) time: Duration,
 }
 
+/// A hundred years: as good as forever, and clocks can still be set to it.
+pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -131,6 +135,7 @@ impl Default for Config {
             held: HeldLimits { bytes: 64 << 20, time: Duration::from_secs(600) },
             open_spans: 250_000,
             on_drop: None,
+            filter: SpanFilter::default(),
         }
     }
 }
@@ -347,12 +352,28 @@ impl Config {
         self.tracing
     }
 
+    /// Which spans become runs; by default all but those of HTTP clients and other plumbing. What
+    /// stands below a span that is left out goes under the nearest one above that is not.
+    pub fn with_filter(mut self, filter: SpanFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
     /// Calls `hook` for each run that was on its way and is given up, on the sender's thread: so
     /// that it can be kept and sent again. It shall not block. Runs that never came that far are
     /// told elsewhere: [`Client::submit`](crate::Client::submit) answers for those that it does not
     /// take, and what a shutdown leaves behind is counted in [`Stats`](crate::Stats) alone.
     pub fn with_on_drop(mut self, hook: impl Fn(RunId, DropReason) + Send + Sync + 'static) -> Self {
         self.on_drop = Some(OnDrop(Arc::new(hook)));
+        self
+    }
+
+    /// Times that no clock can be set to become times that nobody lives to see.
+    pub(crate) fn tame(mut self) -> Self {
+        let Retry { deadline, timeout, first_wait, longest_wait, rate_limit_wait } = &mut self.retry;
+        for time in [deadline, timeout, first_wait, longest_wait, rate_limit_wait, &mut self.flush_interval] {
+            *time = (*time).min(FOREVER);
+        }
         self
     }
 
@@ -379,6 +400,12 @@ impl Config {
             self.queue_bytes >= 65_536,
         )?;
         range("with_concurrency", self.concurrency.to_string(), "1 to 1,000", (1..=1000).contains(&self.concurrency))?;
+        range(
+            "with_request_timeout",
+            format!("{:?}", self.retry.timeout),
+            "more than no time at all",
+            !self.retry.timeout.is_zero(),
+        )?;
         if let Some(level) = self.compression_level {
             range(
                 "with_compression_level",

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::convert::Origin;
 use crate::error::ConfigError;
 use crate::processor::sdk_error;
-use crate::sender::{Client, Work};
+use crate::sender::Client;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use opentelemetry_sdk::Resource;
@@ -73,8 +73,10 @@ impl SpanExporter for LangSmithExporter {
         if batch.is_empty() {
             return Ok(());
         }
-        self.client.push(Work::Ended(batch)).map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
-        self.client.wait_until_delivered(true).await.map_err(sdk_error)
+        let taken = self.client.push_ended(batch);
+        let delivered = self.client.wait_until_delivered(true).await;
+        taken.map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
+        delivered.map_err(sdk_error)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

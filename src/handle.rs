@@ -32,11 +32,11 @@ pub struct RunRef {
 
 impl RunRef {
     /// The headers by which a call to another service continues this trace there, as LangSmith's
-    /// SDKs send and read them: `langsmith-trace`, and `baggage` where the trace has metadata, tags
-    /// or a project of its own.
+    /// SDKs send and read them: `langsmith-trace`, and `baggage` with the project and, where the
+    /// trace came with such, with metadata and tags.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let trace = (propagator::HEADER, self.dotted_order.to_string());
-        std::iter::once(trace).chain(self.baggage.clone().map(|baggage| ("baggage", baggage))).collect()
+        std::iter::once(trace).chain(self.baggage.clone().map(|baggage| (propagator::BAGGAGE, baggage))).collect()
     }
 }
 
@@ -56,7 +56,7 @@ impl Handle {
     pub fn run_ref(&self, span: &SpanContext) -> Option<RunRef> {
         let node = self.live.find(span)?;
         let dotted_order = node.dotted_order();
-        let baggage = node.shared().and_then(|shared| shared.to_baggage());
+        let baggage = self.live.propagation().baggage(node.shared().map(|shared| &**shared));
         Some(RunRef { run_id: dotted_order.id(), trace_id: dotted_order.trace_id(), dotted_order, baggage })
     }
 

@@ -85,7 +85,7 @@ pub use handle::{Handle, RunRef};
 #[cfg(feature = "tracing")]
 pub use interrupted::{InterruptExt, InterruptGuard};
 pub use json::Json;
-pub use lineage::RunIds;
+pub use lineage::{RunIds, SpanFilter};
 pub use processor::LangSmithSpanProcessor;
 pub use propagator::LangSmithPropagator;
 pub use run::{

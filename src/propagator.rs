@@ -1,6 +1,6 @@
 //! One trace across services: the `langsmith-trace` header.
 
-use crate::lineage::{Live, RemoteRun};
+use crate::lineage::{Live, Propagation, RemoteRun};
 use crate::run::DottedOrder;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -10,15 +10,21 @@ use std::sync::{Arc, LazyLock};
 
 /// The header's value is the dotted order of the run that calls.
 pub(crate) const HEADER: &str = "langsmith-trace";
+/// Metadata, tags and project of the trace.
+pub(crate) const BAGGAGE: &str = "baggage";
 /// A longer header than this is not read: a thousand levels.
 const MAX_LENGTH: usize = 59 * 1000;
 
 /// Sends and reads the header by which LangSmith's SDKs continue a trace in another service.
 ///
 /// Comes from [`Handle::propagator`](crate::Handle::propagator), and stands beside the SDK's own
-/// propagators. With `BaggagePropagator` beside it, the entries `langsmith-metadata`,
-/// `langsmith-tags` and `langsmith-project` of the baggage count too, for all runs of the trace;
-/// `langsmith-replicas` never does.
+/// propagators, best as the last of them. With `BaggagePropagator` beside it, the entries
+/// `langsmith-metadata`, `langsmith-tags` and `langsmith-project` of the baggage count too, for all
+/// runs of the trace; `langsmith-replicas` never does.
+///
+/// It sends these entries as well, and always the project, so that the whole trace is in one. Only
+/// where the application has baggage of its own, it leaves the header to `BaggagePropagator`, which
+/// sends what the context has; the project is part of that where the trace began elsewhere.
 ///
 /// Headers are believed where a context was made with this propagator and nowhere else, so use it
 /// for callers that you trust: they decide where your runs hang, and with `langsmith-project` in
@@ -59,11 +65,20 @@ impl LangSmithPropagator {
 
 impl TextMapPropagator for LangSmithPropagator {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        let own = self.live.find(context.span().span_context()).map(|node| node.dotted_order());
-        // A service that records no span of its own passes on what it was told.
-        let order = own.or_else(|| context.get::<RemoteRun>().map(|RemoteRun(order)| order.clone()));
-        if let Some(order) = order {
-            injector.set(HEADER, order.to_string());
+        let Some(node) = self.live.find(context.span().span_context()) else {
+            // A service that records no span of its own passes on what it was told.
+            if let Some(RemoteRun(order)) = context.get() {
+                injector.set(HEADER, order.to_string());
+            }
+            return;
+        };
+        injector.set(HEADER, node.dotted_order().to_string());
+        // Any other entry is the application's, and whether it goes out is for `BaggagePropagator` to
+        // say. That one leaves `%` as it is, which LangSmith's SDK for JavaScript does not survive.
+        if Propagation::is_baggage_ours(context) {
+            if let Some(baggage) = self.live.propagation().baggage(node.shared().map(|shared| &**shared)) {
+                injector.set(BAGGAGE, baggage);
+            }
         }
     }
 
@@ -82,7 +97,7 @@ impl TextMapPropagator for LangSmithPropagator {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        static FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| [HEADER.to_owned()]);
+        static FIELDS: LazyLock<[String; 2]> = LazyLock::new(|| [HEADER.to_owned(), BAGGAGE.to_owned()]);
         FieldIter::new(&*FIELDS)
     }
 }

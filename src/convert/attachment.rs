@@ -18,8 +18,10 @@ pub(super) fn add(attachments: &mut Vec<Attachment>, mut attachment: Attachment)
     let name: String = attachment.name.chars().map(safe).take(100).collect();
     let name = if name.trim().is_empty() { "attachment".to_owned() } else { name };
     let taken = |name: &str| attachments.iter().any(|other| other.name == name);
+    // Where there are many they are numbered through, so that none of them is searched for long.
+    let first = if attachments.len() < 100 { 2 } else { attachments.len() };
     attachment.name = std::iter::once(name.clone())
-        .chain((2..10_000).map(|number| format!("{name}_{number}")))
+        .chain((first..first + 10_000).map(|number| format!("{name}_{number}")))
         .find(|name| !taken(name))
         .unwrap_or(name);
     attachments.push(attachment);

@@ -155,10 +155,12 @@ impl Draft {
         self.outputs_with(|out| write_object(out, "output", value))
     }
 
-    /// Adds a tag, once.
+    /// Adds a tag, once. They stand in the part of a run that cannot be left out, so neither they nor
+    /// their number may grow without end.
     pub(super) fn tag(&mut self, tag: &str) {
         let tag = tag.trim();
-        if !tag.is_empty() && !self.tags.iter().any(|other| other == tag) {
+        let tag = tag.char_indices().nth(MAX_TAG).map_or(tag, |(end, _)| &tag[..end]);
+        if !tag.is_empty() && self.tags.len() < MAX_TAGS && !self.tags.iter().any(|other| other == tag) {
             self.tags.push(tag.to_owned());
         }
     }
@@ -183,6 +185,10 @@ impl Draft {
         true
     }
 }
+
+/// Characters of one tag.
+const MAX_TAG: usize = 500;
+const MAX_TAGS: usize = 500;
 
 fn set_with(field: &mut Option<Json>, write: impl FnOnce(&mut String) -> bool) -> bool {
     if field.is_some() {

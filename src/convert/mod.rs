@@ -43,7 +43,7 @@ const CONVENTIONS: &[Convention] = &[
 /// Events with the details of a call rank behind this convention.
 const GENAI: usize = 2;
 
-/// What describes the process, for the root of each trace.
+/// What describes the process, for the first run of each trace in it.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     metadata: Object,
@@ -66,6 +66,14 @@ impl Origin {
             }
         }
         origin
+    }
+
+    /// The project's name, where the resource says it.
+    pub(crate) fn project(&self) -> Option<Arc<str>> {
+        match &self.project {
+            Some(Project::Name(name)) => Some(Arc::clone(name)),
+            Some(Project::Id(_)) | None => None,
+        }
     }
 }
 
@@ -107,7 +115,7 @@ impl Converter {
         self.keep_left(attributes, &mut draft);
         describe(span, node, &mut draft.extra);
         let origin = self.origin.get();
-        if node.is_root() {
+        if node.is_first_here() {
             if let Some(origin) = origin {
                 draft.extra.metadata.append(&origin.metadata);
             }
@@ -243,7 +251,9 @@ fn settle_type(draft: &mut Draft) {
 fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
     let dotted_order = node.dotted_order();
     for (name, wanted) in std::mem::take(&mut draft.placement) {
-        let used = dotted_order.ids().any(|id| id.to_string() == wanted) || dotted_order.as_str() == wanted;
+        let below = dotted_order.as_str().strip_prefix(wanted.as_str());
+        let used = dotted_order.ids().any(|id| id.to_string() == wanted)
+            || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         if !used {
             draft.extra.metadata.insert_str(name, &wanted);
         }

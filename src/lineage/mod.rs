@@ -5,12 +5,17 @@
 //! starts, parent first; [`Held`] hears of ended spans only and keeps them until their parents have
 //! ended too. Either way a span comes out with its [`Node`].
 
+mod filter;
 mod held;
+mod ids;
 mod live;
 mod node;
 mod overrides;
 mod remote;
 
+use ids::Ids;
+
+pub use filter::SpanFilter;
 pub(crate) use held::Held;
 pub(crate) use live::{Live, Opened};
 pub(crate) use node::Node;
@@ -72,8 +77,8 @@ const MAX_DEPTH: usize = 2000;
 /// Gives a span its place under `parent`, which is a node that was placed before, or at the top.
 /// `taken` says that the span's own id is in use already, so that a new one has to be drawn;
 /// `remote` is what its context says of a trace elsewhere.
-pub(crate) fn place(
-    run_ids: RunIds,
+fn place(
+    ids: &Ids,
     span: &SpanData,
     parent: Option<&Arc<Node>>,
     overrides: &Overrides,
@@ -92,32 +97,40 @@ pub(crate) fn place(
         (None, None) => remote.shared,
     };
 
-    if let Some(order) = overrides.consistent_order() {
+    if let Some(order) = overrides.consistent_order().filter(|order| ids.claim(order.id())) {
         return Arc::new(Node::under_order(order.id(), order.start(), order.parent(), shared));
     }
+    let linked = overrides.parent_order();
+    let parent = parent.filter(|_| linked.is_none());
     // A parent that is named by its run id can be any run further up.
     let parent = match overrides.parent_id {
         Some(id) => parent.map(|parent| parent.find_upwards(id).unwrap_or(parent)),
         None => parent,
     };
-    let above = remote.order.filter(|order| parent.is_none() && !overrides.is_root && order.depth() < MAX_DEPTH);
+    let above = linked
+        .cloned()
+        .or(remote.order)
+        .filter(|order| parent.is_none() && !overrides.is_root && order.depth() < MAX_DEPTH);
     let earliest = parent.map(|parent| parent.start()).or_else(|| above.as_ref().map(DottedOrder::start));
     let start = earliest.map_or(own_start, |earliest| own_start.max(earliest));
     let key = SpanKey::of(&span.span_context);
-    let derived = || match run_ids {
+    // A local root has a parent elsewhere, and its sibling there could be one too.
+    let is_whole_trace = u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0;
+    let trace_id = RunId::from(Uuid::from_u128(key.trace_id));
+    let derived = || match ids.scheme {
         _ if taken => RunId::random(start),
         RunIds::V7 => RunId::derived(start, key.trace_id, key.span_id),
-        // A local root has a parent elsewhere, and its sibling there could be one too.
-        RunIds::Otel if u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0 => Uuid::from_u128(key.trace_id).into(),
+        RunIds::Otel if is_whole_trace && ids.claim(trace_id) => trace_id,
         RunIds::Otel => Uuid::from_u128(u128::from(key.span_id)).into(),
     };
     let is_root = parent.is_none() && above.is_none();
-    let wanted = overrides.id.or(overrides.trace_id.filter(|_| is_root));
+    // A root whose parent is named belongs to a trace that has a root of its own.
+    let wanted = overrides.id.or(overrides.trace_id.filter(|_| is_root && overrides.parent_id.is_none()));
     let used_above = |id: &RunId| {
         parent.is_some_and(|parent| parent.has_id(*id))
             || above.as_ref().is_some_and(|order| order.ids().any(|other| other == *id))
     };
-    let id = match wanted.filter(|id| !used_above(id)) {
+    let id = match wanted.filter(|id| !used_above(id) && ids.claim(*id)) {
         Some(id) => id,
         None => Some(derived()).filter(|id| !(taken && used_above(id))).unwrap_or_else(|| RunId::random(start)),
     };

@@ -68,6 +68,11 @@ impl Node {
         matches!(self.above, Above::Nothing)
     }
 
+    /// Whether it is the first run of its trace in this process.
+    pub(crate) fn is_first_here(&self) -> bool {
+        !matches!(self.above, Above::Node(_))
+    }
+
     /// Times and ids from the root down.
     pub(crate) fn dotted_order(&self) -> DottedOrder {
         let mut path = Vec::with_capacity(self.depth().min(super::MAX_DEPTH));

@@ -41,7 +41,9 @@ impl Overrides {
             "traceable_parent_otel_span_id" => {
                 self.parent_span = u64::from_str_radix(text, 16).ok().filter(|id| *id != 0)
             }
-            "trace.session_name" if !text.is_empty() => self.project = Some(Project::Name(text.into())),
+            "trace.session_name" if (1..=MAX_PROJECT).contains(&text.len()) => {
+                self.project = Some(Project::Name(text.into()))
+            }
             "trace.session_id" => {
                 if let Ok(id) = text.parse() {
                     self.project.get_or_insert(Project::Id(id));
@@ -61,7 +63,20 @@ impl Overrides {
             && order.depth() <= super::MAX_DEPTH)
             .then_some(order)
     }
+
+    /// The dotted order, when it is the parent's: the one that is named as the parent ends it.
+    pub(super) fn parent_order(&self) -> Option<&DottedOrder> {
+        let order = self.order.as_ref().filter(|_| !self.is_root)?;
+        (self.parent_id == Some(order.id())
+            && self.id != self.parent_id
+            && self.trace_id.is_none_or(|id| id == order.trace_id())
+            && order.depth() < super::MAX_DEPTH)
+            .then_some(order)
+    }
 }
+
+/// Bytes of a project's name. It stands in every run of the trace.
+const MAX_PROJECT: usize = 1000;
 
 /// An id that is no UUID becomes one, always the same: LangSmith takes UUIDs only.
 fn run_id(text: &str) -> RunId {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A run in another process, under which the first span of a context stands. It is the value that
 /// [`LangSmithPropagator`](crate::LangSmithPropagator) puts into the context.
@@ -21,6 +21,8 @@ const METADATA: &str = "langsmith-metadata";
 const TAGS: &str = "langsmith-tags";
 const PROJECT: &str = "langsmith-project";
 const ENTRIES: [&str; 3] = [METADATA, TAGS, PROJECT];
+/// Metadata that tells of the calling run alone: its tokens would be counted once more for each run here.
+const NOT_INHERITED: [&str; 2] = ["usage_metadata", "ls_method"];
 
 /// What counts of what other services send: nothing, until the application takes a propagator.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub(crate) struct Propagation {
     is_on: AtomicBool,
     /// One bit an entry of [`ENTRIES`].
     refused: AtomicU8,
+    /// The project of traces that name none themselves.
+    project: RwLock<Option<Arc<str>>>,
 }
 
 impl Propagation {
@@ -39,6 +43,41 @@ impl Propagation {
     pub(crate) fn allow_only(&self, names: &[&str]) {
         let refused = ENTRIES.iter().enumerate().filter(|(_, entry)| !names.contains(entry));
         self.refused.store(refused.fold(0, |bits, (bit, _)| bits | 1 << bit), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_project(&self, project: Arc<str>) {
+        *self.project.write().unwrap_or_else(PoisonError::into_inner) = Some(project);
+    }
+
+    /// What the `baggage` header of a call to another service says, as LangSmith's SDKs write it:
+    /// what the trace of the calling run has in common, and always the project, for the other
+    /// service may have been configured with another one.
+    pub(crate) fn baggage(&self, shared: Option<&Shared>) -> Option<String> {
+        let mut entries = Vec::new();
+        if let Some(shared) = shared {
+            if !shared.metadata.is_empty() {
+                let mut json = String::new();
+                shared.metadata.write_to(&mut json);
+                entries.push((METADATA, json));
+            }
+            if !shared.tags.is_empty() {
+                entries.push((TAGS, shared.tags.join(",")));
+            }
+        }
+        let project = match shared.and_then(|shared| shared.project.as_ref()) {
+            Some(Project::Name(project)) => Some(Arc::clone(project)),
+            // There is no entry for an id.
+            Some(Project::Id(_)) => None,
+            None => self.project.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        entries.extend(project.map(|project| (PROJECT, project.to_string())));
+        let quoted = entries.iter().map(|(name, value)| format!("{name}={}", quote(value)));
+        (!entries.is_empty()).then(|| quoted.collect::<Vec<_>>().join(","))
+    }
+
+    /// Whether a context has no baggage but LangSmith's own, all of which is known from the run.
+    pub(crate) fn is_baggage_ours(context: &Context) -> bool {
+        context.baggage().iter().all(|(name, _)| ENTRIES.contains(&name.as_str()))
     }
 
     pub(super) fn read(&self, context: &Context) -> Remote {
@@ -85,29 +124,9 @@ impl Remote {
 
 fn read_metadata(json: &str, metadata: &mut Object) {
     if let Ok(members) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(json) {
-        for (name, value) in members {
-            metadata.insert_raw(&name, value.get());
+        for (name, value) in members.iter().filter(|(name, _)| !NOT_INHERITED.contains(&&***name)) {
+            metadata.insert_raw(name, value.get());
         }
-    }
-}
-
-impl Shared {
-    /// What the `baggage` header of a call to another service says, as LangSmith's SDKs write it.
-    pub(crate) fn to_baggage(&self) -> Option<String> {
-        let mut entries = Vec::new();
-        if !self.metadata.is_empty() {
-            let mut json = String::new();
-            self.metadata.write_to(&mut json);
-            entries.push((METADATA, json));
-        }
-        if !self.tags.is_empty() {
-            entries.push((TAGS, self.tags.join(",")));
-        }
-        if let Some(Project::Name(project)) = &self.project {
-            entries.push((PROJECT, project.to_string()));
-        }
-        let quoted = entries.iter().map(|(name, value)| format!("{name}={}", quote(value)));
-        (!entries.is_empty()).then(|| quoted.collect::<Vec<_>>().join(","))
     }
 }
 

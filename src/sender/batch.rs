@@ -24,11 +24,13 @@ pub(crate) struct OpenBatch {
     /// The parts of one run, and memory for one part.
     parts: String,
     scratch: String,
+    /// All parts of a run that had to be made smaller, attachments included.
+    smaller: Option<Vec<u8>>,
 }
 
 impl OpenBatch {
     pub(crate) fn new(level: Option<i32>) -> io::Result<Self> {
-        Ok(Self { writer: Writer::new(level)?, runs: 0, parts: String::new(), scratch: String::new() })
+        Ok(Self { writer: Writer::new(level)?, runs: 0, parts: String::new(), scratch: String::new(), smaller: None })
     }
 
     /// Writes the parts of a run, but does not add them yet: [`Self::next_bytes`] tells how large
@@ -36,19 +38,33 @@ impl OpenBatch {
     pub(crate) fn prepare(&mut self, run: &Run, operation: Operation, shared: &Shared, limit: usize) {
         self.parts.clear();
         encode(run, operation, shared, &mut self.parts, &mut self.scratch);
-        if self.parts.len() + END.len() > limit {
-            super::oversize::cut(&mut self.parts, limit.saturating_sub(END.len()));
+        self.smaller = None;
+        if self.next_bytes(run) + END.len() > limit {
+            let mut whole = self.parts.clone().into_bytes();
+            encode_attachments(run, |bytes| whole.extend_from_slice(bytes));
+            whole.extend_from_slice(END.as_bytes());
+            self.smaller = super::oversize::cut(&whole, limit).map(|mut smaller| {
+                smaller.truncate(smaller.len() - END.len());
+                smaller
+            });
         }
     }
 
     pub(crate) fn next_bytes(&self, run: &Run) -> usize {
+        if let Some(smaller) = &self.smaller {
+            return smaller.len();
+        }
         self.parts.len() + run.attachments.iter().map(|attachment| attachment.content.len() + 256).sum::<usize>()
     }
 
     /// Adds the run that was prepared.
     pub(crate) fn add(&mut self, run: &Run) {
-        self.writer.write(self.parts.as_bytes());
-        encode_attachments(run, |bytes| self.writer.write(bytes));
+        if let Some(smaller) = self.smaller.take() {
+            self.writer.write(&smaller);
+        } else {
+            self.writer.write(self.parts.as_bytes());
+            encode_attachments(run, |bytes| self.writer.write(bytes));
+        }
         self.runs += 1;
         // One huge run shall not keep its memory for ever.
         if self.parts.capacity() > 4 << 20 {
@@ -72,9 +88,12 @@ impl OpenBatch {
         self.writer.finish(runs)
     }
 
-    /// From the next batch on.
+    /// For this batch if nothing is in it, and from the next batch on.
     pub(crate) fn set_level(&mut self, level: Option<i32>) {
         self.writer.level = level;
+        if self.runs == 0 && self.writer.encoder.is_some() != level.is_some() {
+            self.writer.encoder = level.and_then(|level| Encoder::new(level).ok());
+        }
     }
 }
 
@@ -112,10 +131,10 @@ impl Batch {
         Some([half(first)?, half(second)?])
     }
 
-    /// A batch of the given raw parts, which stand for one run.
-    pub(crate) fn of_one(parts: &str, level: Option<i32>) -> Option<Self> {
+    /// A batch of the given raw body, which stands for one run.
+    pub(crate) fn of_one(body: &[u8], level: Option<i32>) -> Option<Self> {
         let mut writer = Writer::new(level).ok()?;
-        writer.write(parts.as_bytes());
+        writer.write(body.strip_suffix(END.as_bytes())?);
         Some(writer.finish(1))
     }
 }

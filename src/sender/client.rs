@@ -2,14 +2,16 @@
 
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
-use super::queue::{Dropped, Flush, Queue, Work};
+use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Work};
 use super::stats::{DropReason, Stats};
 use super::transport::Transport;
 use super::worker::Worker;
-use crate::config::Config;
+use crate::config::{Config, FOREVER};
 use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
+use crate::lineage::SpanFilter;
 use crate::run::Run;
+use opentelemetry_sdk::trace::SpanData;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
@@ -64,6 +66,7 @@ struct Inner {
     notices: Notices,
     origin: Arc<OnceLock<Origin>>,
     shut_down: AtomicBool,
+    filter: SpanFilter,
 }
 
 /// How much longer than its deadline an answer may take to arrive.
@@ -77,12 +80,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ConfigError`] names what to set or to correct.
-    #[allow(clippy::needless_pass_by_value)] // As with every constructor: the settings are used up.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         if !config.tracing {
             return Ok(Self { inner: None });
         }
         config.check()?;
+        let config = config.tame();
         let transport = Transport::new(&config)?;
         let queue = Arc::new(Queue::new(config.queue_bytes));
         let notices = Notices::default();
@@ -94,7 +97,7 @@ impl Client {
         let worker =
             Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter).map_err(thread)?;
         std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
-        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false) };
+        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false), filter: config.filter };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
@@ -187,6 +190,17 @@ impl Client {
         }
     }
 
+    /// Hands ended spans over. Where they do not fit into the queue all together, as many as do.
+    pub(crate) fn push_ended(&self, spans: Vec<SpanData>) -> Result<(), SubmitError> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let fits = spans.len() == 1 || inner.queue.has_room(spans.iter().map(span_bytes).sum());
+        let ended = spans.into_iter().map(|span| Ended { kept: inner.filter.keeps(&span), span });
+        if fits {
+            return self.push(Work::Ended(ended.collect()));
+        }
+        ended.map(|ended| self.push(Work::Ended(vec![ended]))).fold(Ok(()), Result::and)
+    }
+
     pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {
         let Some(inner) = &self.inner else { return Ok(()) };
         inner.queue.push(work).map_err(|Dropped { error, first }| {
@@ -200,6 +214,7 @@ impl Client {
     fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
         let (answer, answered) = sync_channel(1);
+        let timeout = timeout.min(FOREVER);
         let deadline = Instant::now() + timeout;
         inner.queue.push_flush(Flush {
             last,

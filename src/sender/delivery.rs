@@ -160,9 +160,13 @@ impl Delivery {
                 });
                 return Outcome::GivenUp(DropReason::Unreachable);
             }
-            if rate_limited {
+            if !rate_limited {
+                self.wait_until(now + wait, flushes).await;
+            } else if !self.hurry.borrow().last {
                 self.hold_until(now + wait);
             } else {
+                // There is no time to wait as long as the server asks for, but it is not flooded either.
+                let wait = wait.min(self.wait_before(tries, None, false));
                 self.wait_until(now + wait, flushes).await;
             }
             tries += 1;
@@ -235,17 +239,13 @@ impl Delivery {
 
     /// The batch's one run with its largest fields cut to a quarter of what it was.
     fn cut(&self, batch: &Batch) -> Option<Batch> {
-        let mut raw = String::from_utf8(batch.raw().ok()?).ok()?;
-        raw.truncate(raw.len() - super::multipart::END.len());
-        let limit = raw.len() / 4;
-        if !oversize::cut(&mut raw, limit) {
-            return None;
-        }
+        let raw = batch.raw().ok()?;
+        let smaller = oversize::cut(&raw, raw.len() / 4)?;
         self.notices.warn(Notice::TooLarge, || {
             "a run was larger than the server takes: its largest fields were left out and say how large they were"
                 .into()
         });
-        Batch::of_one(&raw, self.level.filter(|_| batch.compressed))
+        Batch::of_one(&smaller, self.level.filter(|_| batch.compressed))
     }
 }
 

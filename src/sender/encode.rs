@@ -150,13 +150,23 @@ pub(crate) fn encode_attachments(run: &Run, mut add: impl FnMut(&[u8])) {
         head.push_str("Content-Disposition: form-data; name=\"");
         head.push_str(&name);
         head.push_str("\"\r\nContent-Type: ");
-        head.push_str(&attachment.mime_type.replace(['\r', '\n'], " "));
+        head.push_str(header_value(&attachment.mime_type));
         head.push_str("\r\nContent-Length: ");
         head.push_str(&attachment.content.len().to_string());
         head.push_str("\r\n\r\n");
         add(head.as_bytes());
         add(&attachment.content);
         add(b"\r\n");
+    }
+}
+
+/// A type as a header can hold it.
+fn header_value(mime_type: &str) -> &str {
+    let fits = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    if !mime_type.trim().is_empty() && mime_type.bytes().all(fits) {
+        mime_type
+    } else {
+        "application/octet-stream"
     }
 }
 

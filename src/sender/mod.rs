@@ -4,6 +4,7 @@ mod batch;
 mod client;
 mod delivery;
 mod encode;
+mod info;
 mod multipart;
 mod notice;
 mod oversize;

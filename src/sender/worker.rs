@@ -3,8 +3,9 @@
 use super::batch::{Batch, OpenBatch};
 use super::delivery::{Delivery, Flight, Hurry};
 use super::encode::{Operation, Shared};
+use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
-use super::queue::{span_bytes, Flush, Placed, Queue, Work};
+use super::queue::{span_bytes, Ended, Flush, Placed, Queue, Work};
 use super::stats::{DropReason, Stats};
 use super::updates::Updates;
 use crate::config::Config;
@@ -63,13 +64,6 @@ pub(crate) struct Worker {
     told: Stats,
 }
 
-/// The most that goes into one request.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    runs: u64,
-    bytes: usize,
-}
-
 /// A flush that waits for the batches before it.
 struct Pending {
     flush: Flush,
@@ -84,28 +78,6 @@ impl AsRef<SpanData> for HeldSpan {
     fn as_ref(&self) -> &SpanData {
         &self.0
     }
-}
-
-/// The parts of `GET /info` that matter here.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Info {
-    batch_ingest_config: IngestConfig,
-    instance_flags: Option<InstanceFlags>,
-}
-
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct IngestConfig {
-    use_multipart_endpoint: Option<bool>,
-    size_limit: Option<u64>,
-    size_limit_bytes: Option<usize>,
-}
-
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct InstanceFlags {
-    zstd_compression_enabled: Option<bool>,
 }
 
 impl Worker {
@@ -201,9 +173,9 @@ impl Worker {
                 Work::Placed(Placed { span, node, interrupted }) => self.add_span(&span, &node, interrupted),
                 Work::Ended(spans) => {
                     let now = Instant::now();
-                    for span in spans {
+                    for Ended { span, kept } in spans {
                         let bytes = span_bytes(&span);
-                        self.held.add(HeldSpan(span), bytes, now, &mut self.placed);
+                        self.held.add(HeldSpan(span), kept, bytes, now, &mut self.placed);
                         self.add_placed();
                     }
                 }
@@ -312,6 +284,9 @@ impl Worker {
         if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes(run) > self.limits.bytes {
             self.seal();
         }
+        if self.batch.runs() == 0 {
+            self.batch.set_level(self.level.filter(|_| self.delivery.compression.load(Ordering::Relaxed)));
+        }
         self.batch.add(run);
     }
 
@@ -333,8 +308,6 @@ impl Worker {
         if self.batch.runs() == 0 {
             return;
         }
-        let level = self.level.filter(|_| self.delivery.compression.load(Ordering::Relaxed));
-        self.batch.set_level(level);
         let batch = self.batch.finish();
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
@@ -380,17 +353,11 @@ impl Worker {
 
     fn apply(&mut self, info: Option<Info>) {
         let Some(info) = info else { return };
-        let ingest = info.batch_ingest_config;
-        if let Some(runs) = ingest.size_limit.filter(|&runs| runs > 0) {
-            self.limits.runs = self.limits.runs.min(runs);
-        }
-        if let Some(bytes) = ingest.size_limit_bytes.filter(|&bytes| bytes >= 1024) {
-            self.limits.bytes = self.limits.bytes.min(bytes);
-        }
-        if ingest.use_multipart_endpoint == Some(false) {
+        self.limits = info.limit(self.limits);
+        if info.has_no_multipart() {
             self.delivery.transport.use_multipart(false);
         }
-        if info.instance_flags.is_some_and(|flags| flags.zstd_compression_enabled == Some(false)) {
+        if info.has_no_zstd() {
             self.delivery.compression.store(false, Ordering::Relaxed);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use chrono::DateTime;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -45,7 +46,7 @@ pub(super) enum Route {
     Single,
 }
 
-/// A post or patch of one run with all its fields in one map; a null counts as absent.
+/// A post or patch of one run with all its fields in one map; a null counts as absent, and times are text.
 #[derive(Debug, Clone)]
 pub(super) struct Operation {
     pub(super) verb: Verb,
@@ -58,6 +59,13 @@ pub(super) struct Operation {
 impl Operation {
     pub(super) fn new(verb: Verb, route: Route, id: Uuid, mut fields: Map<String, Value>) -> Self {
         fields.retain(|_, value| !value.is_null());
+        // LangSmith takes milliseconds since 1970, too; its SDK for JavaScript tells ends that way.
+        for key in ["start_time", "end_time"] {
+            let moment = fields.get(key).and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis);
+            if let Some(moment) = moment {
+                fields.insert(key.to_owned(), moment.to_rfc3339().into());
+            }
+        }
         Self { verb, route, id, fields, attachments: BTreeMap::new() }
     }
 

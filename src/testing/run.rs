@@ -20,7 +20,7 @@ pub struct Attachment {
 
 /// A run as the receiver knows it: its post and all its patches merged, later values first.
 ///
-/// Times and ids are kept as they were sent.
+/// Times and ids are kept as they were sent, but times that came as milliseconds are text here, too.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReceivedRun {

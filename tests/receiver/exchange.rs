@@ -90,6 +90,17 @@ fn a_patch_completes_its_run() {
     assert_eq!(local.violations(), Vec::<String>::new());
 }
 
+/// The SDK for JavaScript tells ends that way.
+#[test]
+fn times_may_be_milliseconds() {
+    let local = LocalLangSmith::start().unwrap();
+    let mut run = root(0);
+    run["end_time"] = json!(1_795_203_037_250_i64);
+    send_parts(&local, post(&run)).unwrap();
+    assert_eq!(local.runs()[0].end_time.as_deref(), Some("2026-11-20T19:30:37.250+00:00"));
+    assert_eq!(local.violations(), Vec::<String>::new());
+}
+
 #[test]
 fn a_patch_may_follow_its_post_in_one_request_but_not_precede_it() {
     let local = LocalLangSmith::start().unwrap();

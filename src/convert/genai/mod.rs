@@ -1,9 +1,11 @@
 //! OpenTelemetry's conventions for generative AI, as of 1.37 and newer, `gen_ai.*`.
 
-use super::draft::{flag, float, insert_any, insert_number, write_member, NameSource, TypeRank};
+mod counts;
+mod parameters;
+
+use super::draft::{float, write_member, NameSource, TypeRank};
 use super::frame::{attributes, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
-use super::usage::Count;
 use super::Draft;
 use crate::json::{scan, write_array, write_string};
 use crate::run::RunType;
@@ -84,8 +86,8 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     messages(view, draft);
     tool(view, draft);
     retrieval(view, draft);
-    usage(view, draft);
-    parameters(view, draft);
+    counts::convert(view, draft);
+    parameters::convert(view, draft);
     response(view, draft);
 }
 
@@ -334,118 +336,6 @@ fn retrieval(view: &mut View<'_, '_>, draft: &mut Draft) {
             draft.inputs_with(write)
         }
     });
-}
-
-/// `gen_ai.usage.*`: a family, so that counts nobody knows yet are kept as metadata.
-fn usage(view: &mut View<'_, '_>, draft: &mut Draft) {
-    if draft.is_rig {
-        // Releases from 0.44 on, which count cached tokens as input, set one of these.
-        let newer = view.peek(Key::Stream).is_some() || view.peek(Key::ProviderRequestId).is_some();
-        draft.rig_exclusive = !newer;
-    }
-    // Several spellings of one count may stand on a span. The preferred one wins, in any order.
-    for preferred in [true, false] {
-        view.take_family(USAGE, |name, value| match count(name) {
-            Some((count, first)) if first == preferred => draft.usage.set(count, value),
-            _ => false,
-        });
-    }
-    view.take_family(USAGE_DETAILS, |name, value| detail(name).is_some_and(|count| draft.usage.set(count, value)));
-}
-
-/// The counts by their names behind `gen_ai.usage.`; `true` marks the preferred spelling.
-fn count(name: &str) -> Option<(Count, bool)> {
-    Some(match name {
-        "input_tokens" => (Count::InputTokens, true),
-        "prompt_tokens" => (Count::InputTokens, false),
-        "output_tokens" => (Count::OutputTokens, true),
-        "completion_tokens" => (Count::OutputTokens, false),
-        "total_tokens" => (Count::TotalTokens, true),
-        "cache_read.input_tokens" => (Count::CacheRead, true),
-        "cache_read_input_tokens" => (Count::CacheRead, false),
-        "cache_write.input_tokens" => (Count::CacheCreation, true),
-        "cache_creation.input_tokens" | "cache_creation_input_tokens" => (Count::CacheCreation, false),
-        "reasoning.output_tokens" => (Count::Reasoning, true),
-        "reasoning_tokens" => (Count::Reasoning, false),
-        "audio.input_tokens" => (Count::InputAudio, true),
-        "text.input_tokens" => (Count::InputText, true),
-        "image.input_tokens" => (Count::InputImage, true),
-        "audio.output_tokens" => (Count::OutputAudio, true),
-        "text.output_tokens" => (Count::OutputText, true),
-        "image.output_tokens" => (Count::OutputImage, true),
-        "cost" => (Count::TotalCost, true),
-        "total_cost" => (Count::TotalCost, false),
-        "input_cost" => (Count::InputCost, true),
-        "output_cost" => (Count::OutputCost, true),
-        _ => return None,
-    })
-}
-
-/// The same behind `gen_ai.usage.details.`.
-fn detail(name: &str) -> Option<Count> {
-    Some(match name {
-        "cache_read_tokens" | "cached_tokens" => Count::CacheRead,
-        "cache_write_tokens" => Count::CacheCreation,
-        "reasoning_tokens" => Count::Reasoning,
-        "input_audio_tokens" => Count::InputAudio,
-        "output_audio_tokens" => Count::OutputAudio,
-        "ephemeral_5m_input_tokens" => Count::CacheCreation5m,
-        "ephemeral_1h_input_tokens" => Count::CacheCreation1h,
-        _ => return None,
-    })
-}
-
-fn parameters(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
-    for (key, name, metadata) in [
-        (Key::Temperature, "temperature", Some("ls_temperature")),
-        (Key::MaxTokens, "max_tokens", Some("ls_max_tokens")),
-        (Key::TopP, "top_p", None),
-        (Key::TopK, "top_k", None),
-        (Key::FrequencyPenalty, "frequency_penalty", None),
-        (Key::PresencePenalty, "presence_penalty", None),
-        (Key::Seed, "seed", None),
-        (Key::ChoiceCount, "n", None),
-        (Key::Choices, "n", None),
-        (Key::MaxCompletionTokens, "max_completion_tokens", None),
-        (Key::Dimensions, "dimensions", None),
-        (Key::RetrievalTopK, "top_k", None),
-    ] {
-        view.take_if(key, |value| {
-            let new = !is_empty(value) && insert_number(&mut extra.invocation_params, name, value);
-            if let (true, Some(metadata)) = (new, metadata) {
-                insert_number(&mut extra.metadata, metadata, value);
-            }
-            new
-        });
-    }
-    for (key, name) in [
-        (Key::StopSequences, "stop"),
-        (Key::EncodingFormats, "encoding_formats"),
-        (Key::ReasoningLevel, "reasoning_level"),
-        (Key::ReasoningEffort, "reasoning_effort"),
-        (Key::PreviousResponse, "previous_response_id"),
-        (Key::OutputSchema, "structured_output_schema"),
-        (Key::OutputType, "response_format"),
-    ] {
-        view.take_if(key, |value| {
-            let new = !is_empty(value) && insert_any(&mut extra.invocation_params, name, value);
-            if new && name == "stop" {
-                insert_any(&mut extra.metadata, "ls_stop", value);
-            }
-            new
-        });
-    }
-    view.take_if(Key::Stream, |value| {
-        flag(value).is_some_and(|stream| extra.invocation_params.insert_bool("stream", stream))
-    });
-    // Tools that the inputs did not take, because there are no inputs.
-    if let Some(tools) = view.peek_text(Key::ToolDefinitions) {
-        let mut list = String::new();
-        if write_tools(tools, &mut list) && extra.invocation_params.insert_raw("tools", &list) {
-            view.take(Key::ToolDefinitions);
-        }
-    }
 }
 
 fn response(view: &mut View<'_, '_>, draft: &mut Draft) {

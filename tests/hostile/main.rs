@@ -1,0 +1,8 @@
+//! Spans that no sane application makes: each becomes a valid run, or a drop that is counted.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod content;
+mod identity;
+mod placement;
+mod size;

@@ -1,0 +1,8 @@
+//! Runs stand under the right parents, whatever order spans start, end and arrive in.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod exporter;
+mod forest;
+mod limits;
+mod processor;
