@@ -64,7 +64,9 @@ fn main() -> Fallible<ExitCode> {
     };
     println!("\nLangSmith has no plumbing, and what stood below it has moved up:\n{}", receiver.tree());
     let violations = receiver.violations();
-    violations.iter().for_each(|violation| println!("violation: {violation}"));
+    for violation in &violations {
+        println!("violation: {violation}");
+    }
     let spans = collector.map_or(0, |collector| collector.spans().len());
     println!("{spans} spans at the collector, {} runs delivered, {} violations", receiver.received(), violations.len());
     delivered?;

@@ -160,7 +160,7 @@ impl SpanExt for tracing::Span {}
 impl SpanExt for Context {}
 
 /// The counts that OpenTelemetry has names for.
-fn set_counts(span: &(impl SpanExt + ?Sized), usage: &UsageMetadata) {
+fn set_counts(span: &impl SpanExt, usage: &UsageMetadata) {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     span.set("gen_ai.usage.input_tokens", count(usage.input_tokens));
     span.set("gen_ai.usage.output_tokens", count(usage.output_tokens));

@@ -253,7 +253,7 @@ proptest! {
     #[test]
     fn objects_are_found_whatever_is_in_them(texts in prop::collection::vec("[\\[\\]{}\",\\\\ aé\n]{0,12}", 0..5), step in 1_usize..9) {
         let values: Vec<_> = texts.iter().map(|text| json!({text.as_str(): [{"x": text}, text]})).collect();
-        let lines: String = values.iter().map(|value| format!("{value}\n")).collect();
+        let lines = values.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         for text in [json!(values).to_string(), serde_json::to_string_pretty(&values).unwrap(), json!([values, []]).to_string(), lines] {
             prop_assert_eq!(&objects(text.as_bytes(), step).unwrap(), &values);
         }

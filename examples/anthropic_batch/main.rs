@@ -90,7 +90,9 @@ async fn main() -> Fallible<ExitCode> {
     }
     println!("costs as LangSmith adds them up: ${:.6}", total_cost(&receiver));
     let violations = receiver.violations();
-    violations.iter().for_each(|violation| println!("violation: {violation}"));
+    for violation in &violations {
+        println!("violation: {violation}");
+    }
     println!("{} runs delivered, {} violations", receiver.received(), violations.len());
     delivered?;
     Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

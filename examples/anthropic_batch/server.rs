@@ -69,8 +69,8 @@ async fn results(State(jobs): State<Shared>, Path(id): Path<String>) -> Answer<S
     let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
     let job = jobs.0.get(&id).filter(|job| job.ended.is_some());
     let job = job.ok_or_else(|| refuse(StatusCode::NOT_FOUND, "not_found_error"))?;
-    let lines = job.requests.iter().enumerate().rev();
-    Ok(lines.map(|(number, request)| format!("{}\n", result(number, request))).collect())
+    let results = job.requests.iter().enumerate().rev().map(|(number, request)| result(number, request).to_string());
+    Ok(results.collect::<Vec<_>>().join("\n"))
 }
 
 fn describe(id: &str, job: &Job) -> Value {

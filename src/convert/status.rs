@@ -100,8 +100,8 @@ fn with_sources(mut text: String, exception: &Event, span: &SpanData) -> String 
     }
     let Some(told) = message(&exception.attributes) else { return text };
     let others = span.events.iter().rev().map(|event| &*event.attributes).chain([&*span.attributes]);
-    let same = others.filter(|other| message(other).is_some_and(|other| other == told));
-    if let Some(sources) = same.filter_map(|other| find(other, "exception.stacktrace")).next() {
+    let mut same = others.filter(|other| message(other).is_some_and(|other| other == told));
+    if let Some(sources) = same.find_map(|other| find(other, "exception.stacktrace")) {
         push_trace(&mut text, sources);
     }
     text

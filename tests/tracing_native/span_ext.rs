@@ -65,7 +65,9 @@ fn says_everything_on_a_context() {
 #[test]
 fn an_error_is_any_text() {
     let runs = Traced::start().runs(|| {
-        info_span!("borrowed").record_error(&Unanswered::new());
+        let error = Unanswered::new();
+        info_span!("borrowed").record_error(&error);
+        drop(error);
         info_span!("text").record_error("no luck");
         info_span!("empty").record_error("");
     });
