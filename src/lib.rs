@@ -61,6 +61,8 @@ mod env;
 mod error;
 mod exporter;
 mod handle;
+#[cfg(feature = "tracing")]
+mod interrupted;
 mod json;
 mod lineage;
 mod processor;
@@ -70,6 +72,8 @@ mod secret;
 mod sender;
 #[cfg(feature = "tracing")]
 mod span_ext;
+#[cfg(feature = "tracing")]
+mod span_macros;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -78,14 +82,27 @@ pub use convert::InputTokens;
 pub use error::{ConfigError, FlushError, RunError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};
+#[cfg(feature = "tracing")]
+pub use interrupted::{InterruptExt, InterruptGuard};
 pub use json::Json;
-pub use lineage::RunIds;
+pub use lineage::{RunIds, SpanFilter};
 pub use processor::LangSmithSpanProcessor;
 pub use propagator::LangSmithPropagator;
-pub use run::{DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType, UsageMetadata};
+pub use run::{
+    BatchSummary, CountedOn, DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType,
+    UsageMetadata,
+};
 pub use sender::{Client, DropReason, Stats};
 #[cfg(feature = "tracing")]
 pub use span_ext::SpanExt;
+
+/// What the macros need, wherever they are used.
+#[cfg(feature = "tracing")]
+#[doc(hidden)]
+pub mod __private {
+    pub use tracing;
+    pub use tracing::field::Empty;
+}
 
 #[cfg(all(doctest, feature = "testing", feature = "tracing"))]
 #[doc = include_str!("../README.md")]
