@@ -6,7 +6,7 @@ use crate::error::ConfigError;
 use crate::lineage::{RunIds, SpanFilter};
 use crate::run::RunId;
 use crate::secret::{Endpoint, Secret};
-use crate::sender::DropReason;
+use crate::stats::DropReason;
 use std::sync::Arc;
 use std::time::Duration;
 

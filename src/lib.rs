@@ -74,12 +74,13 @@ mod sender;
 mod span_ext;
 #[cfg(feature = "tracing")]
 mod span_macros;
+mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use config::{Config, Region};
 pub use convert::InputTokens;
-pub use error::{ConfigError, FlushError, RunError, SubmitError};
+pub use error::{ConfigError, FlushError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};
 #[cfg(feature = "tracing")]
@@ -89,12 +90,13 @@ pub use lineage::{RunIds, SpanFilter};
 pub use processor::LangSmithSpanProcessor;
 pub use propagator::LangSmithPropagator;
 pub use run::{
-    BatchSummary, CountedOn, DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType,
-    UsageMetadata,
+    BatchSummary, CountedOn, DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunError, RunId,
+    RunType, UsageMetadata,
 };
-pub use sender::{Client, DropReason, Stats};
+pub use sender::Client;
 #[cfg(feature = "tracing")]
 pub use span_ext::SpanExt;
+pub use stats::{DropReason, Stats};
 
 /// What the macros need, wherever they are used.
 #[cfg(feature = "tracing")]

@@ -1,6 +1,6 @@
 use super::{shorten_name, DottedOrder, Extra, Project, Run, RunId, RunType, Timestamp, UsageMetadata};
-use crate::error::RunError;
 use crate::json::Json;
+use crate::run::RunError;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -3,6 +3,7 @@
 mod batch;
 mod builder;
 mod dotted_order;
+mod error;
 mod id;
 mod run_type;
 mod time;
@@ -13,6 +14,7 @@ mod usage_sum;
 pub use batch::{BatchSummary, CountedOn};
 pub use builder::RunBuilder;
 pub use dotted_order::{DottedOrder, ParseDottedOrderError};
+pub use error::RunError;
 pub use id::RunId;
 pub use run_type::{ParseRunTypeError, RunType};
 pub use usage::UsageMetadata;

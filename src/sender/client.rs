@@ -3,7 +3,6 @@
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
 use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Work};
-use super::stats::{DropReason, Stats};
 use super::transport::Transport;
 use super::worker::Worker;
 use crate::config::{Config, FOREVER};
@@ -11,6 +10,7 @@ use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
 use crate::lineage::SpanFilter;
 use crate::run::Run;
+use crate::stats::{DropReason, Stats};
 use opentelemetry_sdk::trace::SpanData;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};

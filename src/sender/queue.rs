@@ -3,10 +3,10 @@
 //! A push is a few atomic operations: no lock, no system call. The sender's thread is woken when
 //! the first item comes after a rest, and when much has piled up; in between it looks by itself.
 
-use super::stats::{Counters, DropReason};
 use crate::error::{FlushError, SubmitError};
 use crate::lineage::Node;
 use crate::run::Run;
+use crate::stats::{Counters, DropReason};
 use crossbeam_queue::SegQueue;
 use opentelemetry_sdk::trace::SpanData;
 use std::sync::atomic::{fence, AtomicBool, AtomicU8, AtomicUsize, Ordering};
