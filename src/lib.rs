@@ -31,10 +31,17 @@
 //!   run is sent as soon as its span ends. [`LangSmithExporter`] fits a pipeline that is there
 //!   already; it waits with a span until the spans above it have ended.
 //! * [`Config`] has all settings, from environment variables or code.
-#![cfg_attr(feature = "tracing", doc = "* [`SpanExt`] says more about a run than its span says by itself.")]
+#![cfg_attr(feature = "tracing", doc = "* [`SpanExt`] says more about a run than its span says by itself;")]
+#![cfg_attr(
+    feature = "tracing",
+    doc = "  [`llm_span!`], [`agent_span!`], [`tool_span!`] and [`retriever_span!`] make spans that have the fields for it;"
+)]
+#![cfg_attr(feature = "tracing", doc = "  [`InterruptExt`] tells of futures that are dropped before they are done.")]
+//! * [`SpanFilter`] says which spans become runs; plumbing does not.
 //! * [`Handle`] tells what the current run is called in LangSmith; its [`LangSmithPropagator`]
 //!   carries a trace from service to service.
-//! * [`Client`] sends runs that were never spans, and counts in [`Stats`] what became of all of them.
+//! * [`Run::builder`] and [`Client`] send runs that were never spans; [`BatchSummary`] adds up those
+//!   of a batch job. [`Stats`] counts what became of all of them.
 #![cfg_attr(
     feature = "testing",
     doc = "* [`testing::LocalLangSmith`] is a LangSmith on loopback for tests: it keeps what it gets and checks every rule."

@@ -147,7 +147,8 @@ fn from_file(uploader: &Uploader, path: &Path, options: &Options) -> Fallible<Ou
     let began = Instant::now();
     let now = options.now.unwrap_or_else(Utc::now);
     let seed = options.seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
-    let index = Index::read(File::open(path)?, now, seed)?;
+    let file = File::open(path).map_err(|reason| format!("{}: {reason}", path.display()))?;
+    let index = Index::read(file, now, seed).map_err(|reason| format!("{}: {reason}", path.display()))?;
     let runs = index.runs().count();
     println!("Read {runs} runs of {} traces in {:.1?}", index.traces, began.elapsed());
     println!("Times move by {}", in_words(index.shift));
@@ -175,7 +176,8 @@ fn upload(uploader: &Uploader, source: &Source<'_>, path: &Path, runs: Option<u6
         done.store(true, Ordering::Relaxed);
         progress.thread().unpark();
         outcome
-    })?;
+    })
+    .map_err(|reason| format!("{}: {reason}", path.display()))?;
     let took = began.elapsed();
     #[allow(clippy::cast_precision_loss)]
     let rate = (outcome.delivered + outcome.failed) as f64 / took.as_secs_f64();
