@@ -62,14 +62,13 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod batch_summary;
 mod config;
 mod convert;
 mod env;
 mod error;
 mod exporter;
 mod handle;
-#[cfg(feature = "tracing")]
-mod interrupted;
 mod json;
 mod lineage;
 mod processor;
@@ -79,30 +78,26 @@ mod secret;
 mod sender;
 #[cfg(feature = "tracing")]
 mod span_ext;
-#[cfg(feature = "tracing")]
-mod span_macros;
 mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use batch_summary::{BatchSummary, CountedOn};
 pub use config::{Config, Region};
 pub use convert::InputTokens;
 pub use error::{ConfigError, FlushError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};
-#[cfg(feature = "tracing")]
-pub use interrupted::{InterruptExt, InterruptGuard};
 pub use json::Json;
 pub use lineage::{RunIds, SpanFilter};
 pub use processor::LangSmithSpanProcessor;
 pub use propagator::LangSmithPropagator;
 pub use run::{
-    BatchSummary, CountedOn, DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunError, RunId,
-    RunType, UsageMetadata,
+    DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunError, RunId, RunType, UsageMetadata,
 };
 pub use sender::Client;
 #[cfg(feature = "tracing")]
-pub use span_ext::SpanExt;
+pub use span_ext::{InterruptExt, InterruptGuard, SpanExt};
 pub use stats::{DropReason, Stats};
 
 /// What the macros need, wherever they are used.

@@ -1,6 +1,5 @@
 //! The wire model: what LangSmith calls a run. No conversion happens here.
 
-mod batch;
 mod builder;
 mod dotted_order;
 mod error;
@@ -11,7 +10,6 @@ mod usage;
 mod usage_from;
 mod usage_sum;
 
-pub use batch::{BatchSummary, CountedOn};
 pub use builder::RunBuilder;
 pub use dotted_order::{DottedOrder, ParseDottedOrderError};
 pub use error::RunError;

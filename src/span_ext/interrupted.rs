@@ -1,6 +1,6 @@
 //! Work that was given up before it was done.
 
-use crate::span_ext::SpanExt;
+use super::SpanExt;
 use std::future::Future;
 
 /// Shows a run as interrupted, unless it is told that the work is [`done`](Self::done). See

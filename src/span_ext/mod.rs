@@ -1,6 +1,10 @@
 //! Saying more about a run than its span says by itself.
 
-use crate::interrupted::InterruptGuard;
+mod interrupted;
+mod macros;
+
+pub use interrupted::{InterruptExt, InterruptGuard};
+
 use crate::run::{RunType, UsageMetadata};
 use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};

@@ -1,6 +1,6 @@
 //! Batch jobs: many requests, handed in together and answered hours later.
 
-use super::{RunBuilder, UsageMetadata};
+use crate::run::{RunBuilder, UsageMetadata};
 #[cfg(feature = "tracing")]
 use crate::span_ext::SpanExt;
 use serde_json::Value;
