@@ -3,8 +3,11 @@
 use crate::convert::InputTokens;
 use crate::env;
 use crate::error::ConfigError;
-use crate::lineage::RunIds;
+use crate::lineage::{RunIds, SpanFilter};
+use crate::run::RunId;
 use crate::secret::{Endpoint, Secret};
+use crate::stats::DropReason;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where LangSmith stands. A key works in its own region only.
@@ -67,6 +70,18 @@ pub struct Config {
     pub(crate) retry: Retry,
     pub(crate) held: HeldLimits,
     pub(crate) open_spans: usize,
+    pub(crate) on_drop: Option<OnDrop>,
+    pub(crate) filter: SpanFilter,
+}
+
+/// Told of runs that are given up.
+#[derive(Clone)]
+pub(crate) struct OnDrop(pub(crate) Arc<dyn Fn(RunId, DropReason) + Send + Sync>);
+
+impl std::fmt::Debug for OnDrop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnDrop")
+    }
 }
 
 /// How long and how often a request is tried.
@@ -119,6 +134,8 @@ impl Default for Config {
             },
             held: HeldLimits { bytes: 64 << 20, time: Duration::from_secs(600) },
             open_spans: 250_000,
+            on_drop: None,
+            filter: SpanFilter::default(),
         }
     }
 }
@@ -333,6 +350,22 @@ impl Config {
     /// Whether tracing is switched on.
     pub fn is_tracing(&self) -> bool {
         self.tracing
+    }
+
+    /// Which spans become runs; by default all but those of HTTP clients and other plumbing. What
+    /// stands below a span that is left out goes under the nearest one above that is not.
+    pub fn with_filter(mut self, filter: SpanFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Calls `hook` for each run that was on its way and is given up, on the sender's thread: so
+    /// that it can be kept and sent again. It shall not block. Runs that never came that far are
+    /// told elsewhere: [`Client::submit`](crate::Client::submit) answers for those that it does not
+    /// take, and what a shutdown leaves behind is counted in [`Stats`](crate::Stats) alone.
+    pub fn with_on_drop(mut self, hook: impl Fn(RunId, DropReason) + Send + Sync + 'static) -> Self {
+        self.on_drop = Some(OnDrop(Arc::new(hook)));
+        self
     }
 
     /// Times that no clock can be set to become times that nobody lives to see.

@@ -1,7 +1,6 @@
 //! What building, submitting, flushing and shutting down can answer.
 
-use crate::run::RunId;
-use crate::sender::Stats;
+use crate::stats::Stats;
 use std::time::Duration;
 
 /// Why no exporter, processor or client could be built. Each text names the variable and the
@@ -51,26 +50,6 @@ pub enum ConfigError {
     /// The operating system gave no thread.
     #[error("the sender's thread could not be started: {0}")]
     Thread(String),
-}
-
-/// Why a [`RunBuilder`](crate::RunBuilder) gave no run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The name is empty, has a NUL in it or is longer than 128 characters.
-    #[error("the name {0:?}… cannot be taken: a run's name has 1 to 128 characters and no NUL")]
-    Name(String),
-    /// A value could not become JSON.
-    #[error("{field} cannot be written as JSON: {reason}")]
-    Json {
-        /// The field of the run.
-        field: &'static str,
-        /// What its `Serialize` said.
-        reason: String,
-    },
-    /// The id is that of an ancestor too.
-    #[error("the run's id {0} is also the id of an ancestor; a run cannot stand under itself")]
-    OwnAncestor(RunId),
 }
 
 /// Why [`Client::submit`](crate::Client::submit) did not take a run. It was counted as dropped.

@@ -31,10 +31,17 @@
 //!   run is sent as soon as its span ends. [`LangSmithExporter`] fits a pipeline that is there
 //!   already; it waits with a span until the spans above it have ended.
 //! * [`Config`] has all settings, from environment variables or code.
-#![cfg_attr(feature = "tracing", doc = "* [`SpanExt`] says more about a run than its span says by itself.")]
+#![cfg_attr(feature = "tracing", doc = "* [`SpanExt`] says more about a run than its span says by itself;")]
+#![cfg_attr(
+    feature = "tracing",
+    doc = "  [`llm_span!`], [`agent_span!`], [`tool_span!`] and [`retriever_span!`] make spans that have the fields for it;"
+)]
+#![cfg_attr(feature = "tracing", doc = "  [`InterruptExt`] tells of futures that are dropped before they are done.")]
+//! * [`SpanFilter`] says which spans become runs; plumbing does not.
 //! * [`Handle`] tells what the current run is called in LangSmith; its [`LangSmithPropagator`]
 //!   carries a trace from service to service.
-//! * [`Client`] sends runs that were never spans, and counts in [`Stats`] what became of all of them.
+//! * [`Run::builder`] and [`Client`] send runs that were never spans; [`BatchSummary`] adds up those
+//!   of a batch job. [`Stats`] counts what became of all of them.
 #![cfg_attr(
     feature = "testing",
     doc = "* [`testing::LocalLangSmith`] is a LangSmith on loopback for tests: it keeps what it gets and checks every rule."
@@ -55,6 +62,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod batch_summary;
 mod config;
 mod convert;
 mod env;
@@ -70,22 +78,35 @@ mod secret;
 mod sender;
 #[cfg(feature = "tracing")]
 mod span_ext;
+mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use batch_summary::{BatchSummary, CountedOn};
 pub use config::{Config, Region};
 pub use convert::InputTokens;
-pub use error::{ConfigError, FlushError, RunError, SubmitError};
+pub use error::{ConfigError, FlushError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};
 pub use json::Json;
-pub use lineage::RunIds;
+pub use lineage::{RunIds, SpanFilter};
 pub use processor::LangSmithSpanProcessor;
 pub use propagator::LangSmithPropagator;
-pub use run::{DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunId, RunType, UsageMetadata};
-pub use sender::{Client, DropReason, Stats};
+pub use run::{
+    DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunError, RunId, RunType, UsageMetadata,
+};
+pub use sender::Client;
 #[cfg(feature = "tracing")]
-pub use span_ext::SpanExt;
+pub use span_ext::{InterruptExt, InterruptGuard, SpanExt};
+pub use stats::{DropReason, Stats};
+
+/// What the macros need, wherever they are used.
+#[cfg(feature = "tracing")]
+#[doc(hidden)]
+pub mod __private {
+    pub use tracing;
+    pub use tracing::field::Empty;
+}
 
 #[cfg(all(doctest, feature = "testing", feature = "tracing"))]
 #[doc = include_str!("../README.md")]

@@ -55,7 +55,7 @@ impl LangSmithSpanProcessor {
     /// # Errors
     /// [`ConfigError`] names the setting that is missing or wrong.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        let live = Arc::new(Live::new(config.run_ids, config.open_spans));
+        let live = Arc::new(Live::new(config.run_ids, config.open_spans, config.filter.clone()));
         live.propagation().set_project(config.project.as_str().into());
         Ok(Self { client: Client::new(config)?, live })
     }
@@ -77,7 +77,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() && self.client.is_enabled() {
-            let node = self.live.end(&span);
+            let Some(node) = self.live.end(&span) else { return };
             // What is not taken is counted there.
             let _ = self.client.push(Work::Placed(Placed { span, node, interrupted: false }));
         }

@@ -1,6 +1,6 @@
 //! Span events: exceptions, first tokens, returned values, and whatever else an application notes.
 
-use super::draft::{insert_any, write_raw_object};
+use super::draft::{insert_any, insert_number, write_raw_object};
 use super::tracing_fields::write_debug;
 use super::{genai, genai_old, Draft};
 use crate::json::{write_string, Object};
@@ -78,8 +78,12 @@ fn keep(event: &Event, draft: &mut Draft) {
         Timestamp::from_system_time(event.timestamp).push_rfc3339(out);
         out.push('"');
         let mut fields = Object::default();
+        let is_log_record = find(&event.attributes, "target").is_some_and(|target| target.as_str() == "log");
         // Of several with one name the last one counts, and the first one in an object stays.
         for KeyValue { key, value, .. } in event.attributes.iter().rev() {
+            if is_log_record && log_field(&mut fields, key.as_str(), value) {
+                continue;
+            }
             insert_any(&mut fields, key.as_str(), value);
         }
         if event.dropped_attributes_count > 0 {
@@ -91,4 +95,17 @@ fn keep(event: &Event, draft: &mut Draft) {
         }
         out.push('}');
     });
+}
+
+/// A record of the `log` crate comes with its own target, and with `log` in the place for it.
+fn log_field(fields: &mut Object, name: &str, value: &Value) -> bool {
+    let real_name = match name {
+        "target" | "code.file.path" | "code.module.name" | "code.line.number" => return true,
+        "log.target" => "target",
+        "log.file" => "code.file.path",
+        "log.module_path" => "code.module.name",
+        "log.line" => "code.line.number",
+        _ => return false,
+    };
+    insert_number(fields, real_name, value)
 }

@@ -30,13 +30,13 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
             exception.filter(|event| find(&event.attributes, "level").is_some_and(|level| level.as_str() == "ERROR"));
         return match failed {
             Some(event) => exception_text(None, &event.attributes),
-            None if draft.has_exception => exception_text(None, &span.attributes),
+            None if draft.has_exception && !is_from_event(span) => exception_text(None, &span.attributes),
             None => draft.error_type.take().or_else(|| draft.failed.take()),
         };
     }
     let description = description.map(str::trim).filter(|text| !text.is_empty());
     exception
-        .and_then(|event| exception_text(description, &event.attributes))
+        .and_then(|event| exception_text(description, &event.attributes).map(|text| with_sources(text, event, span)))
         .or_else(|| exception_text(description, &span.attributes))
         .or_else(|| description.map(|text| unquote(text).into_owned()))
         .or_else(|| span.events.iter().rev().find_map(error_event))
@@ -68,21 +68,53 @@ fn exception_text(description: Option<&str>, attributes: &[KeyValue]) -> Option<
                 if description.contains(&error) { description.into_owned() } else { format!("{description}\n{error}") };
         }
     }
-    match find(attributes, "exception.stacktrace") {
+    if let Some(trace) = find(attributes, "exception.stacktrace") {
+        push_trace(&mut error, trace);
+    }
+    Some(error)
+}
+
+fn push_trace(error: &mut String, trace: &Value) {
+    match trace {
         // `tracing` puts the chain of sources here.
-        Some(Value::Array(Array::String(sources))) => {
+        Value::Array(Array::String(sources)) => {
             for source in sources {
                 error.push_str("\nCaused by: ");
                 error.push_str(source.as_str());
             }
         }
-        Some(Value::String(trace)) if !trace.as_str().trim().is_empty() => {
-            error.push_str("\n\n");
+        Value::String(trace) if !trace.as_str().trim().is_empty() => {
+            // A chain of sources goes on with the error, a stack trace stands apart.
+            error.push_str(if trace.as_str().starts_with("Caused by: ") { "\n" } else { "\n\n" });
             error.push_str(trace.as_str());
         }
         _ => {}
     }
-    Some(error)
+}
+
+/// `#[instrument(err)]` tells the error alone. The sources are known where the same error was also
+/// given to `tracing` as an error: to another event of the span, or to a field of the span itself.
+fn with_sources(mut text: String, exception: &Event, span: &SpanData) -> String {
+    if find(&exception.attributes, "exception.stacktrace").is_some() {
+        return text;
+    }
+    let Some(told) = message(&exception.attributes) else { return text };
+    let others = span.events.iter().rev().map(|event| &*event.attributes).chain([&*span.attributes]);
+    let mut same = others.filter(|other| message(other).is_some_and(|other| other == told));
+    if let Some(sources) = same.find_map(|other| find(other, "exception.stacktrace")) {
+        push_trace(&mut text, sources);
+    }
+    text
+}
+
+fn message(attributes: &[KeyValue]) -> Option<String> {
+    Some(unquote(&find(attributes, "exception.message")?.as_str()).into_owned())
+}
+
+/// `tracing-opentelemetry` copies the error of an event onto the span, that of a mere warning too.
+fn is_from_event(span: &SpanData) -> bool {
+    let told = message(&span.attributes);
+    span.events.iter().any(|event| message(&event.attributes) == told)
 }
 
 /// An event that tells of an error in another way.

@@ -2,7 +2,7 @@
 
 use super::draft::{float, write_any, Draft};
 use super::frame::{attributes, Convention, View};
-use crate::json::{write_string, Object};
+use crate::json::Object;
 use opentelemetry::{KeyValue, Value};
 use std::borrow::Cow;
 
@@ -31,6 +31,8 @@ attributes! {
     ExceptionType = "exception.type",
     Error = "error",
     ErrorChain = "error.chain",
+    /// Says to rig that it may record onto the span.
+    RigParent = "rig.completion_parent",
 }
 
 fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
@@ -52,6 +54,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
             view.take(key);
         }
     }
+    view.take(Key::RigParent);
 }
 
 /// Whether an attribute that nobody knows is an argument: names of arguments have no dots.
@@ -68,7 +71,7 @@ pub(super) fn insert_argument(inputs: &mut Object, attribute: &KeyValue) {
 pub(super) fn write_debug(out: &mut String, value: &Value) {
     match value {
         Value::String(text) => match unquote(text.as_str()) {
-            Cow::Owned(text) => write_string(out, &text),
+            Cow::Owned(text) => write_any(out, &text.into()),
             Cow::Borrowed(_) => write_any(out, value),
         },
         other => write_any(out, other),
@@ -77,10 +80,36 @@ pub(super) fn write_debug(out: &mut String, value: &Value) {
 
 /// `"boom"` in quotes is what `Debug` makes of a text.
 pub(super) fn unquote(text: &str) -> Cow<'_, str> {
-    if text.len() >= 2 && text.starts_with('"') && text.ends_with('"') {
-        if let Ok(text) = serde_json::from_str(text) {
-            return Cow::Owned(text);
-        }
+    let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return Cow::Borrowed(text);
+    };
+    let unquoted = serde_json::from_str(text).ok().or_else(|| unescape(inner));
+    unquoted.map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Undoes the escapes of `Debug`, which are not all JSON's: `\'`, `\0`, `\u{301}`. `None` when
+/// it wrote something else, such as two texts next to each other.
+fn unescape(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        out.push(match character {
+            '"' => return None,
+            '\\' => match characters.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                '0' => '\0',
+                same @ ('\'' | '"' | '\\') => same,
+                'u' => {
+                    let (code, rest) = characters.as_str().strip_prefix('{')?.split_once('}')?;
+                    characters = rest.chars();
+                    char::from_u32(u32::from_str_radix(code, 16).ok()?)?
+                }
+                _ => return None,
+            },
+            plain => plain,
+        });
     }
-    Cow::Borrowed(text)
+    Some(out)
 }

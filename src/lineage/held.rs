@@ -31,6 +31,9 @@ pub(crate) struct Held<T> {
 
 struct Waiting<T> {
     item: T,
+    /// Whether it becomes a run. One that does not waits all the same: it knows whom its children
+    /// stand under.
+    kept: bool,
     overrides: Overrides,
     parent: SpanKey,
     bytes: usize,
@@ -61,8 +64,9 @@ impl<T: AsRef<SpanData>> Held<T> {
         }
     }
 
-    /// Takes an ended span of `bytes` bytes. What can be placed now, parents first, goes to `out`.
-    pub(crate) fn add(&mut self, item: T, bytes: usize, now: Instant, out: &mut Vec<Placement<T>>) {
+    /// Takes an ended span of `bytes` bytes, which becomes a run if it is `kept`. What can be placed
+    /// now, parents first, goes to `out`.
+    pub(crate) fn add(&mut self, item: T, kept: bool, bytes: usize, now: Instant, out: &mut Vec<Placement<T>>) {
         let span = item.as_ref();
         let key = SpanKey::of(&span.span_context);
         let overrides = Overrides::read(&span.attributes);
@@ -71,15 +75,15 @@ impl<T: AsRef<SpanData>> Held<T> {
         let parent_node = parent.and_then(|parent| self.placed.get(parent)).cloned();
         match parent {
             Some(parent) if parent_node.is_none() && overrides.consistent_order().is_none() && !taken => {
-                self.wait(key, Waiting { item, overrides, parent, bytes, since: now });
+                self.wait(key, Waiting { item, kept, overrides, parent, bytes, since: now });
             }
             _ => {
-                let node = place(&self.ids, span, parent_node.as_ref(), &overrides, taken, Remote::default());
-                if taken {
+                let node = self.node(span, kept, parent_node.flatten(), &overrides, taken);
+                if !taken {
+                    self.settle(key, item, kept, node, out);
+                } else if let Some(node) = node.filter(|_| kept) {
                     // The ids stand for the first span that had them.
                     out.push((item, node));
-                } else {
-                    self.settle(key, item, node, out);
                 }
             }
         }
@@ -139,9 +143,25 @@ impl<T: AsRef<SpanData>> Held<T> {
             }
         }
         let Some(waiting) = self.leave(top) else { return false };
-        let node = place(&self.ids, waiting.item.as_ref(), None, &waiting.overrides, false, Remote::default());
-        self.settle(top, waiting.item, node, out);
+        let node = self.node(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, false);
+        self.settle(top, waiting.item, waiting.kept, node, out);
         true
+    }
+
+    /// The place of a span; of one that is left out, that of the nearest run above it.
+    fn node(
+        &self,
+        span: &SpanData,
+        kept: bool,
+        parent: Option<Arc<Node>>,
+        overrides: &Overrides,
+        taken: bool,
+    ) -> Option<Arc<Node>> {
+        if kept {
+            Some(place(&self.ids, span, parent.as_ref(), overrides, taken, Remote::default()))
+        } else {
+            parent
+        }
     }
 
     /// The parent of a waiting span, if that one waits too.
@@ -164,9 +184,11 @@ impl<T: AsRef<SpanData>> Held<T> {
     }
 
     /// A span has its place: out it goes, and after it all that waited for it.
-    fn settle(&mut self, key: SpanKey, item: T, node: Arc<Node>, out: &mut Vec<Placement<T>>) {
-        self.placed.insert(key, Arc::clone(&node));
-        out.push((item, Arc::clone(&node)));
+    fn settle(&mut self, key: SpanKey, item: T, kept: bool, node: Option<Arc<Node>>, out: &mut Vec<Placement<T>>) {
+        self.placed.insert(key, node.clone());
+        if let Some(node) = node.clone().filter(|_| kept) {
+            out.push((item, node));
+        }
         let mut parents = vec![(key, node)];
         while let Some((key, node)) = parents.pop() {
             let Some(children) = self.children.remove(&key) else { continue };
@@ -175,10 +197,12 @@ impl<T: AsRef<SpanData>> Held<T> {
                 let bytes = waiting.bytes;
                 let Some(waiting) = self.spans.remove(&child) else { continue };
                 self.bytes -= bytes;
-                let child_node =
-                    place(&self.ids, waiting.item.as_ref(), Some(&node), &waiting.overrides, false, Remote::default());
-                self.placed.insert(child, Arc::clone(&child_node));
-                out.push((waiting.item, Arc::clone(&child_node)));
+                let kept = waiting.kept;
+                let child_node = self.node(waiting.item.as_ref(), kept, node.clone(), &waiting.overrides, false);
+                self.placed.insert(child, child_node.clone());
+                if let Some(node) = child_node.clone().filter(|_| kept) {
+                    out.push((waiting.item, node));
+                }
                 parents.push((child, child_node));
             }
         }
@@ -188,16 +212,17 @@ impl<T: AsRef<SpanData>> Held<T> {
 /// The last spans that were placed.
 #[derive(Default)]
 struct Placed {
-    nodes: FxHashMap<SpanKey, Arc<Node>>,
+    /// Without a node: a span that was left out, and all above it.
+    nodes: FxHashMap<SpanKey, Option<Arc<Node>>>,
     order: VecDeque<SpanKey>,
 }
 
 impl Placed {
-    fn get(&self, key: SpanKey) -> Option<&Arc<Node>> {
+    fn get(&self, key: SpanKey) -> Option<&Option<Arc<Node>>> {
         self.nodes.get(&key)
     }
 
-    fn insert(&mut self, key: SpanKey, node: Arc<Node>) {
+    fn insert(&mut self, key: SpanKey, node: Option<Arc<Node>>) {
         if self.nodes.insert(key, node).is_none() {
             self.order.push_back(key);
         }

@@ -1,6 +1,6 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
-use super::{place, Ids, Node, Overrides, Propagation, Remote, RunIds, SpanKey};
+use super::{place, Ids, Node, Overrides, Propagation, Remote, RunIds, SpanFilter, SpanKey};
 use opentelemetry::trace::SpanContext;
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
@@ -28,6 +28,7 @@ pub(crate) struct Live {
     known: AtomicUsize,
     limit: usize,
     propagation: Propagation,
+    filter: SpanFilter,
 }
 
 /// On cache lines of its own: neighbours are used by other threads.
@@ -52,7 +53,9 @@ struct Trace {
 
 #[derive(Debug)]
 struct Entry {
-    node: Arc<Node>,
+    /// Of a span that is left out, that of the nearest run above it, if there is one.
+    node: Option<Arc<Node>>,
+    left_out: bool,
     /// The span as it was when it started; `None` once it has ended.
     opened: Option<Box<SpanData>>,
 }
@@ -71,9 +74,10 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
-    pub(crate) fn new(run_ids: RunIds, limit: usize) -> Self {
+    pub(crate) fn new(run_ids: RunIds, limit: usize, filter: SpanFilter) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { ids: Ids::new(run_ids), shards, known: AtomicUsize::new(0), limit, propagation: Propagation::default() }
+        let propagation = Propagation::default();
+        Self { ids: Ids::new(run_ids), shards, known: AtomicUsize::new(0), limit, propagation, filter }
     }
 
     /// A span has started; `span` is what it had by then.
@@ -85,13 +89,18 @@ impl Live {
         let key = SpanKey::of(&span.span_context);
         let overrides = Overrides::read(&span.attributes);
         let parent = SpanKey::of_parent(&span, &overrides);
+        let left_out = !self.filter.keeps(&span);
         let mut traces = self.lock(key);
         let trace = traces.traces.entry(key.trace_id).or_default();
-        let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
+        let parent = trace.node(parent);
         let taken = trace.spans.contains_key(&key.span_id);
-        let remote = if parent.is_none() { self.propagation.read(context) } else { Remote::default() };
-        let node = place(&self.ids, &span, parent, &overrides, taken, remote);
-        let before = trace.spans.insert(key.span_id, Entry { node, opened: Some(Box::new(span)) });
+        let node = if left_out {
+            parent.cloned()
+        } else {
+            let remote = if parent.is_none() { self.propagation.read(context) } else { Remote::default() };
+            Some(place(&self.ids, &span, parent, &overrides, taken, remote))
+        };
+        let before = trace.spans.insert(key.span_id, Entry { node, left_out, opened: Some(Box::new(span)) });
         match &before {
             None => {
                 trace.open += 1;
@@ -105,25 +114,30 @@ impl Live {
     }
 
     /// A span has ended. Its place was settled when it started; one whose start was not seen is
-    /// placed under its parent if that is known.
-    pub(crate) fn end(&self, span: &SpanData) -> Arc<Node> {
+    /// placed under its parent if that is known. `None` for a span that is left out.
+    pub(crate) fn end(&self, span: &SpanData) -> Option<Arc<Node>> {
         let key = SpanKey::of(&span.span_context);
         let mut traces = self.lock(key);
         let Some(trace) = traces.traces.get_mut(&key.trace_id) else {
             drop(traces);
-            return place(&self.ids, span, None, &Overrides::read(&span.attributes), false, Remote::default());
+            let overrides = Overrides::read(&span.attributes);
+            let kept = self.filter.keeps(span);
+            return kept.then(|| place(&self.ids, span, None, &overrides, false, Remote::default()));
         };
         let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
         if opened.is_none() {
             // Either the start was not seen, or the same ids come once more; then the first span
             // with them has been sent, and this is a run of its own.
+            if !self.filter.keeps(span) {
+                return None;
+            }
             let overrides = Overrides::read(&span.attributes);
             let parent = SpanKey::of_parent(span, &overrides);
-            let parent = parent.and_then(|parent| trace.spans.get(&parent.span_id)).map(|entry| &entry.node);
             let taken = trace.spans.contains_key(&key.span_id);
-            return place(&self.ids, span, parent, &overrides, taken, Remote::default());
+            return Some(place(&self.ids, span, trace.node(parent), &overrides, taken, Remote::default()));
         }
-        let node = Arc::clone(&trace.spans[&key.span_id].node);
+        let entry = &trace.spans[&key.span_id];
+        let node = entry.node.clone().filter(|_| !entry.left_out);
         trace.open -= 1;
         trace.ended.push_back(key.span_id);
         let much = self.known.load(Ordering::Relaxed) > self.limit / 2;
@@ -144,11 +158,12 @@ impl Live {
         &self.propagation
     }
 
-    /// The place of a span that is open or ended lately.
+    /// The place of a span that is open or ended lately; for one that is left out, of the run that it
+    /// stands in.
     pub(crate) fn find(&self, context: &SpanContext) -> Option<Arc<Node>> {
         let key = SpanKey::of(context);
         let traces = self.lock(key);
-        traces.traces.get(&key.trace_id)?.spans.get(&key.span_id).map(|entry| Arc::clone(&entry.node))
+        traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.node.clone()
     }
 
     /// Takes out all spans that are open, parents before children, and forgets the others.
@@ -157,8 +172,8 @@ impl Live {
         for shard in &self.shards {
             let traces = std::mem::take(&mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
             for entry in traces.traces.into_values().flat_map(|trace| trace.spans.into_values()) {
-                if let Some(span) = entry.opened {
-                    open.push(Opened { span: *span, node: entry.node });
+                if let Entry { opened: Some(span), node: Some(node), left_out: false } = entry {
+                    open.push(Opened { span: *span, node });
                 }
             }
         }
@@ -195,6 +210,11 @@ impl Traces {
 }
 
 impl Trace {
+    /// The place of a parent that is known, or of the nearest run above it.
+    fn node(&self, parent: Option<SpanKey>) -> Option<&Arc<Node>> {
+        self.spans.get(&parent?.span_id)?.node.as_ref()
+    }
+
     /// Forgets the span that ended first. The same id may have been used for one that is open now.
     fn forget_first(&mut self) -> Option<Entry> {
         let first = self.ended.pop_front()?;

@@ -5,6 +5,7 @@
 //! starts, parent first; [`Held`] hears of ended spans only and keeps them until their parents have
 //! ended too. Either way a span comes out with its [`Node`].
 
+mod filter;
 mod held;
 mod ids;
 mod live;
@@ -14,6 +15,7 @@ mod remote;
 
 use ids::Ids;
 
+pub use filter::SpanFilter;
 pub(crate) use held::Held;
 pub(crate) use live::{Live, Opened};
 pub(crate) use node::Node;

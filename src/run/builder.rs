@@ -1,19 +1,40 @@
 use super::{shorten_name, DottedOrder, Extra, Project, Run, RunId, RunType, Timestamp, UsageMetadata};
-use crate::error::RunError;
 use crate::json::Json;
+use crate::run::RunError;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Builds a [`Run`] by hand; see [`Run::builder`].
 ///
 /// What cannot be taken is remembered and told by [`build`](Self::build).
+///
+/// Only a run that is built has an id and a place, so what needs these takes no builder. A child
+/// stands under a run:
+///
+/// ```compile_fail,E0308
+/// # use opentelemetry_langsmith::{Run, RunType};
+/// let parent = Run::builder("parent", RunType::Chain);
+/// let child = Run::builder("child", RunType::Llm).child_of(&parent); // expected `&Run`, found `&RunBuilder`
+/// ```
+/// and an update is one of a run, which it names by its id:
+///
+/// ```compile_fail,E0308
+/// # use opentelemetry_langsmith::{Client, Run, RunType};
+/// # fn update(client: &Client) {
+/// client.update(Run::builder("no id yet", RunType::Chain).outputs("done")); // expected `Run`, found `RunBuilder`
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RunBuilder {
     run: Run,
     id: Option<RunId>,
     parent: Option<DottedOrder>,
+    /// What the run had before it was opened again. What is said now wins.
+    before: Extra,
     failed: Option<RunError>,
 }
 
@@ -38,15 +59,16 @@ impl RunBuilder {
             reference_example_id: None,
             attachments: Vec::new(),
         };
-        Self { run, id: None, parent: None, failed }
+        Self { run, id: None, parent: None, before: Extra::default(), failed }
     }
 
-    pub(super) fn edit(run: Run) -> Self {
+    pub(super) fn edit(mut run: Run) -> Self {
         let id = Some(run.id());
         let parent = run.dotted_order.parent();
+        let before = std::mem::take(&mut run.extra);
         // What was attached has been sent with the first part.
-        let run = Run { attachments: Vec::new(), ..run };
-        Self { run, id, parent, failed: None }
+        run.attachments.clear();
+        Self { run, id, parent, before, failed: None }
     }
 
     /// Gives the run an id of your own instead of a new UUIDv7. LangSmith finds runs best when the
@@ -104,7 +126,8 @@ impl RunBuilder {
         self
     }
 
-    /// Adds one member to `extra.metadata`. The first value under a name stays.
+    /// Adds one member to `extra.metadata`. The first value under a name stays, but for those that
+    /// the run had before [`Run::edit`].
     pub fn metadata(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
         if let Some(json) = self.json("metadata", value) {
             self.run.extra.metadata.insert_raw(name, json.as_str());
@@ -115,6 +138,57 @@ impl RunBuilder {
     /// What the run used; LangSmith prices llm runs by it.
     pub fn usage(self, usage: &UsageMetadata) -> Self {
         self.metadata("usage_metadata", usage)
+    }
+
+    /// Takes over an `extra` as LangSmith has it: an object, of which the members `metadata`,
+    /// `invocation_params` and `runtime` are objects too. All other members go to the metadata. What
+    /// was said before stays.
+    pub fn extra(mut self, extra: &(impl Serialize + ?Sized)) -> Self {
+        let Some(json) = self.json("extra", extra) else { return self };
+        let Some(members) = members(json.as_str()) else {
+            self.failed.get_or_insert(RunError::Json { field: "extra", reason: "it is no object".into() });
+            return self;
+        };
+        let own = &mut self.run.extra;
+        for (name, value) in members {
+            let place = match &*name {
+                "metadata" => &mut own.metadata,
+                "invocation_params" => &mut own.invocation_params,
+                "runtime" => &mut own.runtime,
+                _ => {
+                    own.metadata.insert_raw(&name, value.get());
+                    continue;
+                }
+            };
+            match members_of(value) {
+                Some(members) => {
+                    for (name, value) in members {
+                        place.insert_raw(&name, value.get());
+                    }
+                }
+                None if value.get() == "null" => {}
+                None => drop(own.metadata.insert_raw(&name, value.get())),
+            }
+        }
+        self
+    }
+
+    /// What happened while it ran: a list of objects with `name` and `time`. LangSmith reads the
+    /// time to the first token off an event `new_token`.
+    pub fn events(mut self, events: &(impl Serialize + ?Sized)) -> Self {
+        let Some(json) = self.json("events", events) else { return self };
+        if json.as_str().trim_start().starts_with('[') {
+            self.run.events = Some(json);
+        } else {
+            self.failed.get_or_insert(RunError::Json { field: "events", reason: "they are no list".into() });
+        }
+        self
+    }
+
+    /// The example of a dataset that this run answers.
+    pub fn reference_example_id(mut self, id: RunId) -> Self {
+        self.run.reference_example_id = Some(id);
+        self
     }
 
     /// Adds a tag, once.
@@ -151,6 +225,7 @@ impl RunBuilder {
             None => DottedOrder::root(id, run.start.to_datetime()),
         };
         run.end = run.end.map(|end| end.max(run.start));
+        run.extra.append(&self.before);
         Ok(run)
     }
 
@@ -168,4 +243,15 @@ impl RunBuilder {
             }
         }
     }
+}
+
+type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+/// The members of an object; `None` when it is something else.
+fn members(json: &str) -> Option<Members<'_>> {
+    serde_json::from_str(json).ok()
+}
+
+fn members_of(value: &RawValue) -> Option<Members<'_>> {
+    members(value.get())
 }

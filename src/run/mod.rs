@@ -2,14 +2,17 @@
 
 mod builder;
 mod dotted_order;
+mod error;
 mod id;
 mod run_type;
 mod time;
 mod usage;
 mod usage_from;
+mod usage_sum;
 
 pub use builder::RunBuilder;
 pub use dotted_order::{DottedOrder, ParseDottedOrderError};
+pub use error::RunError;
 pub use id::RunId;
 pub use run_type::{ParseRunTypeError, RunType};
 pub use usage::UsageMetadata;
@@ -65,6 +68,16 @@ pub(crate) struct Extra {
     pub(crate) runtime: Object,
 }
 
+impl Extra {
+    /// Adds the members of another one, where their names are new.
+    fn append(&mut self, other: &Self) {
+        self.metadata.append(&other.metadata);
+        self.invocation_params.append(&other.invocation_params);
+        self.otel.append(&other.otel);
+        self.runtime.append(&other.runtime);
+    }
+}
+
 /// A file that belongs to a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attachment {
@@ -118,14 +131,7 @@ impl Run {
         self.error = error.or(self.error.take());
         self.events = events.or(self.events.take());
         self.reference_example_id = reference_example_id.or(self.reference_example_id);
-        for (new, old) in [
-            (&mut extra.metadata, &self.extra.metadata),
-            (&mut extra.invocation_params, &self.extra.invocation_params),
-            (&mut extra.otel, &self.extra.otel),
-            (&mut extra.runtime, &self.extra.runtime),
-        ] {
-            new.append(old);
-        }
+        extra.append(&self.extra);
         self.extra = extra;
         if !tags.is_empty() {
             self.tags = tags;

@@ -62,4 +62,13 @@ impl UsageMetadata {
         self.output_token_details.insert(name.into(), tokens);
         self
     }
+
+    /// Says what it cost, in US dollars. LangSmith takes that instead of its own price, which knows
+    /// no discount for batches, for example.
+    pub fn with_costs(mut self, input: f64, output: f64) -> Self {
+        self.input_cost = Some(input);
+        self.output_cost = Some(output);
+        self.total_cost = Some(input + output);
+        self
+    }
 }

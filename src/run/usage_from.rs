@@ -2,8 +2,6 @@
 
 use super::UsageMetadata;
 use serde_json::Value;
-use std::iter::Sum;
-use std::ops::{Add, AddAssign};
 
 impl UsageMetadata {
     /// Reads the `usage` object of an answer of OpenAI's, of the chat completions, the responses or
@@ -125,41 +123,6 @@ impl UsageMetadata {
         Some(read)
     }
 
-    /// The sum of both; `None` when a count does not fit 64 bits.
-    pub fn checked_add(mut self, other: &Self) -> Option<Self> {
-        self.input_tokens = self.input_tokens.checked_add(other.input_tokens)?;
-        self.output_tokens = self.output_tokens.checked_add(other.output_tokens)?;
-        self.total_tokens = self.total_tokens.checked_add(other.total_tokens)?;
-        for (mine, theirs) in [
-            (&mut self.input_token_details, &other.input_token_details),
-            (&mut self.output_token_details, &other.output_token_details),
-        ] {
-            for (name, tokens) in theirs {
-                let sum = mine.entry(name.clone()).or_default();
-                *sum = sum.checked_add(*tokens)?;
-            }
-        }
-        for (mine, theirs) in [
-            (&mut self.input_cost_details, &other.input_cost_details),
-            (&mut self.output_cost_details, &other.output_cost_details),
-        ] {
-            for (name, cost) in theirs {
-                *mine.entry(name.clone()).or_default() += cost;
-            }
-        }
-        for (mine, theirs) in [
-            (&mut self.input_cost, other.input_cost),
-            (&mut self.output_cost, other.output_cost),
-            (&mut self.total_cost, other.total_cost),
-        ] {
-            *mine = match (*mine, theirs) {
-                (Some(mine), Some(theirs)) => Some(mine + theirs),
-                (mine, theirs) => mine.or(theirs),
-            };
-        }
-        Some(self)
-    }
-
     fn input_part(&mut self, name: &'static str, tokens: Option<u64>) {
         if let Some(tokens) = tokens.filter(|tokens| *tokens > 0) {
             self.input_token_details.insert(name.into(), tokens);
@@ -170,42 +133,6 @@ impl UsageMetadata {
         if let Some(tokens) = tokens.filter(|tokens| *tokens > 0) {
             self.output_token_details.insert(name.into(), tokens);
         }
-    }
-
-    /// The largest usage there can be, for sums that do not fit.
-    fn saturated(mut self, other: &Self) -> Self {
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-        self.total_tokens = self.total_tokens.saturating_add(other.total_tokens);
-        self
-    }
-}
-
-/// Adds counts and costs; a count that does not fit 64 bits stays at the largest.
-impl Add for UsageMetadata {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        let before = self.clone();
-        self.checked_add(&other).unwrap_or_else(|| before.saturated(&other))
-    }
-}
-
-impl AddAssign for UsageMetadata {
-    fn add_assign(&mut self, other: Self) {
-        *self = std::mem::take(self) + other;
-    }
-}
-
-impl Sum for UsageMetadata {
-    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
-        usages.fold(Self::default(), Add::add)
-    }
-}
-
-impl<'a> Sum<&'a UsageMetadata> for UsageMetadata {
-    fn sum<I: Iterator<Item = &'a UsageMetadata>>(usages: I) -> Self {
-        usages.cloned().sum()
     }
 }
 

@@ -2,14 +2,15 @@
 
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
-use super::queue::{span_bytes, Dropped, Flush, Queue, Work};
-use super::stats::{DropReason, Stats};
+use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Work};
 use super::transport::Transport;
 use super::worker::Worker;
 use crate::config::{Config, FOREVER};
 use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
+use crate::lineage::SpanFilter;
 use crate::run::Run;
+use crate::stats::{DropReason, Stats};
 use opentelemetry_sdk::trace::SpanData;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +21,28 @@ use tokio::sync::watch;
 
 /// Sends runs to LangSmith. Clones share one queue and one thread.
 ///
-/// Exporters and processors have one inside; by itself it sends runs that were made by hand:
+/// Exporters and processors have one inside; by itself it sends runs that were made by hand. A run
+/// that has ended is submitted once. One that takes its time is submitted when it starts, so that
+/// LangSmith shows it, and updated when it has ended:
 ///
 /// ```no_run
-/// use opentelemetry_langsmith::{Client, Config, Run, RunType};
+/// use opentelemetry_langsmith::{Client, Config, Run, RunType, UsageMetadata};
 /// use std::time::Duration;
 ///
 /// let client = Client::new(Config::from_env()?)?;
-/// client.submit(Run::builder("nightly job", RunType::Chain).end_now().build()?)?;
+/// let parent = Run::builder("plan a trip", RunType::Chain).inputs("Where to?").build()?;
+/// client.submit(parent.clone())?;
+///
+/// let child = Run::builder("ask the model", RunType::Llm)
+///     .child_of(&parent)
+///     .inputs(&serde_json::json!({"messages": [{"role": "user", "content": "Where to?"}]}))
+///     .metadata("ls_provider", "openai")
+///     .metadata("ls_model_name", "gpt-4o-mini");
+/// // … ask …
+/// let child = child.outputs("Paris").usage(&UsageMetadata::new(12, 1)).end_now().build()?;
+/// client.submit(child)?;
+///
+/// client.update(parent.edit().outputs("Paris").end_now().build()?)?;
 /// client.shutdown(Duration::from_secs(5))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -51,6 +66,7 @@ struct Inner {
     notices: Notices,
     origin: Arc<OnceLock<Origin>>,
     shut_down: AtomicBool,
+    filter: SpanFilter,
 }
 
 /// How much longer than its deadline an answer may take to arrive.
@@ -81,7 +97,7 @@ impl Client {
         let worker =
             Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter).map_err(thread)?;
         std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
-        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false) };
+        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false), filter: config.filter };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
@@ -95,7 +111,7 @@ impl Client {
 
     /// Hands over more about a run that was submitted before it ended: the run with its outputs and
     /// its end, from [`Run::edit`]. It never overtakes the first part, and where both are still here
-    /// they are sent as one.
+    /// they are sent as one. LangSmith refuses more about a run that nobody submitted.
     ///
     /// # Errors
     /// When the queue is full, or the client was shut down.
@@ -177,10 +193,12 @@ impl Client {
     /// Hands ended spans over. Where they do not fit into the queue all together, as many as do.
     pub(crate) fn push_ended(&self, spans: Vec<SpanData>) -> Result<(), SubmitError> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        if spans.len() == 1 || inner.queue.has_room(spans.iter().map(span_bytes).sum()) {
-            return self.push(Work::Ended(spans));
+        let fits = spans.len() == 1 || inner.queue.has_room(spans.iter().map(span_bytes).sum());
+        let ended = spans.into_iter().map(|span| Ended { kept: inner.filter.keeps(&span), span });
+        if fits {
+            return self.push(Work::Ended(ended.collect()));
         }
-        spans.into_iter().map(|span| self.push(Work::Ended(vec![span]))).fold(Ok(()), Result::and)
+        ended.map(|ended| self.push(Work::Ended(vec![ended]))).fold(Ok(()), Result::and)
     }
 
     pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {

@@ -4,10 +4,11 @@ use super::batch::Batch;
 use super::notice::{Notice, Notices};
 use super::oversize;
 use super::queue::Queue;
-use super::stats::DropReason;
 use super::transport::{Answer, Transport};
-use crate::config::{Config, Retry};
+use crate::config::{Config, OnDrop, Retry};
 use crate::secret::Endpoint;
+use crate::stats::DropReason;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(crate) struct Delivery {
     failing_since: AtomicU64,
     began: Instant,
     hurry: watch::Receiver<Hurry>,
+    on_drop: Option<OnDrop>,
 }
 
 /// Cuts waits short: somebody waits for a flush.
@@ -62,6 +64,7 @@ impl Delivery {
             failing_since: AtomicU64::new(0),
             began: Instant::now(),
             hurry,
+            on_drop: config.on_drop.clone(),
         }
     }
 
@@ -72,10 +75,10 @@ impl Delivery {
         while let Some((batch, was_cut)) = waiting.pop() {
             match self.deliver_one(&batch, deadline).await {
                 Outcome::Delivered => flight.sent(batch.runs),
-                Outcome::GivenUp(reason) => flight.dropped(reason, batch.runs),
+                Outcome::GivenUp(reason) => self.give_up(&mut flight, reason, &batch),
                 Outcome::Uncompressed => match batch.uncompressed() {
                     Ok(batch) => waiting.push((batch, was_cut)),
-                    Err(_) => flight.dropped(DropReason::Refused, batch.runs),
+                    Err(_) => self.give_up(&mut flight, DropReason::Refused, &batch),
                 },
                 Outcome::Split { too_large, words } => {
                     if let Some([first, second]) = batch.split(self.level) {
@@ -85,9 +88,22 @@ impl Delivery {
                     } else {
                         self.notices.failed(&words);
                         self.notices.warn(Notice::Refused, || refused(&batch, &words));
-                        flight.dropped(DropReason::Refused, batch.runs);
+                        self.give_up(&mut flight, DropReason::Refused, &batch);
                     }
                 }
+            }
+        }
+    }
+
+    fn give_up(&self, flight: &mut Flight, reason: DropReason, batch: &Batch) {
+        flight.dropped(reason, batch.runs);
+        let Some(OnDrop(hook)) = &self.on_drop else { return };
+        let Ok(raw) = batch.raw() else { return };
+        let parts = super::multipart::read(&raw).unwrap_or_default();
+        for part in parts.iter().filter(|part| part.field.is_empty() && part.operation != "attachment") {
+            let Ok(id) = part.id.parse() else { continue };
+            if catch_unwind(AssertUnwindSafe(|| hook(id, reason))).is_err() {
+                self.notices.warn(Notice::Panicked, || "the hook for dropped runs panicked; it is called again".into());
             }
         }
     }

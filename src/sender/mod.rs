@@ -9,11 +9,9 @@ mod multipart;
 mod notice;
 mod oversize;
 mod queue;
-mod stats;
 mod transport;
 mod updates;
 mod worker;
 
 pub use client::Client;
 pub(crate) use queue::{Placed, Work};
-pub use stats::{DropReason, Stats};

@@ -3,10 +3,10 @@
 //! A push is a few atomic operations: no lock, no system call. The sender's thread is woken when
 //! the first item comes after a rest, and when much has piled up; in between it looks by itself.
 
-use super::stats::{Counters, DropReason};
 use crate::error::{FlushError, SubmitError};
 use crate::lineage::Node;
 use crate::run::Run;
+use crate::stats::{Counters, DropReason};
 use crossbeam_queue::SegQueue;
 use opentelemetry_sdk::trace::SpanData;
 use std::sync::atomic::{fence, AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ pub(crate) enum Work {
     /// A span whose place is known.
     Placed(Placed),
     /// Ended spans whose places are not known.
-    Ended(Vec<SpanData>),
+    Ended(Vec<Ended>),
     Run(Box<Run>),
     /// More about a run that was submitted before.
     Update(Box<Run>),
@@ -35,7 +35,7 @@ impl Work {
     fn runs(&self) -> u64 {
         match self {
             Self::Placed(_) | Self::Run(_) => 1,
-            Self::Ended(spans) => spans.len() as u64,
+            Self::Ended(spans) => spans.iter().filter(|ended| ended.kept).count() as u64,
             Self::Update(_) | Self::Flush(_) => 0,
         }
     }
@@ -44,11 +44,18 @@ impl Work {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Placed(placed) => span_bytes(&placed.span),
-            Self::Ended(spans) => spans.iter().map(span_bytes).sum(),
+            Self::Ended(spans) => spans.iter().map(|ended| span_bytes(&ended.span)).sum(),
             Self::Run(run) | Self::Update(run) => run_bytes(run),
             Self::Flush(_) => 0,
         }
     }
+}
+
+/// An ended span whose place is not known.
+pub(crate) struct Ended {
+    pub(crate) span: SpanData,
+    /// Whether it becomes a run.
+    pub(crate) kept: bool,
 }
 
 pub(crate) struct Placed {
@@ -130,13 +137,15 @@ impl Queue {
     /// Takes work, or drops and counts it.
     pub(crate) fn push(&self, work: Work) -> Result<(), Dropped> {
         let (runs, bytes) = (work.runs(), work.bytes());
+        // An update that is lost here is lost by itself.
+        let lost = if matches!(work, Work::Update(_)) { 1 } else { runs };
         if self.closed.load(Ordering::Acquire) {
-            return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, runs));
+            return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, lost));
         }
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.byte_limit {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(self.refuse(DropReason::QueueFull, SubmitError::QueueFull, runs));
+            return Err(self.refuse(DropReason::QueueFull, SubmitError::QueueFull, lost));
         }
         self.counters.submit(runs);
         self.items.push(work);
@@ -243,7 +252,7 @@ impl Queue {
     }
 
     fn refuse(&self, reason: DropReason, error: SubmitError, runs: u64) -> Dropped {
-        Dropped { error, first: self.counters.drop_submitted(reason, runs.max(1)) }
+        Dropped { error, first: self.counters.drop_submitted(reason, runs) }
     }
 }
 

@@ -5,14 +5,14 @@ use super::delivery::{Delivery, Flight, Hurry};
 use super::encode::{Operation, Shared};
 use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
-use super::queue::{span_bytes, Flush, Placed, Queue, Work};
-use super::stats::{DropReason, Stats};
+use super::queue::{span_bytes, Ended, Flush, Placed, Queue, Work};
 use super::updates::Updates;
 use crate::config::Config;
 use crate::convert::Converter;
 use crate::error::FlushError;
 use crate::lineage::{Held, Node};
 use crate::run::Run;
+use crate::stats::{DropReason, Stats};
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -173,9 +173,9 @@ impl Worker {
                 Work::Placed(Placed { span, node, interrupted }) => self.add_span(&span, &node, interrupted),
                 Work::Ended(spans) => {
                     let now = Instant::now();
-                    for span in spans {
+                    for Ended { span, kept } in spans {
                         let bytes = span_bytes(&span);
-                        self.held.add(HeldSpan(span), bytes, now, &mut self.placed);
+                        self.held.add(HeldSpan(span), kept, bytes, now, &mut self.placed);
                         self.add_placed();
                     }
                 }
