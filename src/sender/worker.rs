@@ -26,6 +26,8 @@ use tokio::task::JoinSet;
 const TURN: usize = 64;
 /// How long requests may keep failing before an impatient flush is answered.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
+const LOOK: Duration = Duration::from_millis(500);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
@@ -135,7 +137,12 @@ impl Worker {
             }
             self.answer_flushes();
             if self.last_flush.is_some() && self.flushes.is_empty() {
-                break;
+                // What was pushed while the queue was being closed came after the marker, and goes out too.
+                self.finish_batch();
+                self.send_batches();
+                if !more && self.unfinished.is_empty() {
+                    break;
+                }
             }
             if more {
                 tokio::task::yield_now().await;
@@ -201,7 +208,9 @@ impl Worker {
         }
         let impatient = self.flushes.iter().any(|pending| pending.flush.impatient);
         let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
-        let deadline = [self.due, self.held.deadline(), self.last_flush, failing].into_iter().flatten().min();
+        // A batch may be full before it is due.
+        let look = self.due.map(|due| due.min(Instant::now() + LOOK));
+        let deadline = [look, self.held.deadline(), self.last_flush, failing].into_iter().flatten().min();
         let sleep = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,

@@ -19,6 +19,17 @@ fn a_batch_has_as_many_runs_as_it_may() {
 }
 
 #[test]
+fn a_full_batch_does_not_wait_until_it_is_due() {
+    let server = server();
+    let config = patient(&server).with_batch_runs(7).with_flush_interval(Duration::from_secs(3600));
+    let client = Client::new(config).unwrap();
+    submit(&client, 20);
+    assert!(server.wait_for_runs(14, LONG));
+    client.shutdown(LONG).unwrap();
+    assert_flawless(&server, 20);
+}
+
+#[test]
 fn a_batch_has_as_many_bytes_as_it_may() {
     let server = server();
     let client = Client::new(patient(&server).with_batch_bytes(10_000)).unwrap();
