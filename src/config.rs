@@ -106,6 +106,8 @@ pub(crate) struct HeldLimits {
     pub(crate) time: Duration,
 }
 
+/// How long a flush may take that is given no time.
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// A hundred years: as good as forever, and clocks can still be set to it.
 pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 

@@ -1,6 +1,7 @@
 //! What building, submitting, flushing and shutting down can answer.
 
 use crate::stats::Stats;
+use opentelemetry_sdk::error::OTelSdkError;
 use std::time::Duration;
 
 /// Why no exporter, processor or client could be built. Each text names the variable and the
@@ -106,6 +107,14 @@ impl FlushError {
             reasons.push_str(&failure);
         }
         (dropped > 0).then_some(Self::Dropped { dropped, reasons })
+    }
+}
+
+/// The SDK's word for it.
+pub(crate) fn sdk_error(error: FlushError) -> OTelSdkError {
+    match error {
+        FlushError::ShutDown => OTelSdkError::AlreadyShutdown,
+        other => OTelSdkError::InternalFailure(other.to_string()),
     }
 }
 

@@ -1,9 +1,8 @@
 //! The way in for pipelines that exist: an exporter behind any processor.
 
-use crate::config::Config;
+use crate::config::{Config, FLUSH_TIMEOUT};
 use crate::convert::Origin;
-use crate::error::ConfigError;
-use crate::processor::sdk_error;
+use crate::error::{sdk_error, ConfigError};
 use crate::sender::Client;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
@@ -32,9 +31,6 @@ use std::time::Duration;
 pub struct LangSmithExporter {
     client: Client,
 }
-
-/// How long a flush may take that is given no time.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the export before a shutdown may take while LangSmith cannot be reached.
 const LAST_EXPORT: Duration = Duration::from_millis(1500);

@@ -1,14 +1,14 @@
 //! The recommended way in: hears of spans when they start, so it knows every ancestry.
 
-use crate::config::Config;
+use crate::config::{Config, FLUSH_TIMEOUT};
 use crate::convert::Origin;
-use crate::error::{ConfigError, FlushError};
+use crate::error::{sdk_error, ConfigError};
 use crate::handle::Handle;
 use crate::lineage::{Live, Opened};
 use crate::sender::{Client, Placed, Work};
 use opentelemetry::trace::Span as _;
 use opentelemetry::Context;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use opentelemetry_sdk::Resource;
 use std::sync::Arc;
@@ -37,9 +37,6 @@ pub struct LangSmithSpanProcessor {
     client: Client,
     live: Arc<Live>,
 }
-
-/// How long a flush may take that is given no time.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl LangSmithSpanProcessor {
     /// A processor with the settings of the environment; see [`Config::from_env`].
@@ -102,13 +99,5 @@ impl SpanProcessor for LangSmithSpanProcessor {
             self.live.propagation().set_project(project);
         }
         self.client.set_origin(origin);
-    }
-}
-
-/// The SDK's word for it.
-pub(crate) fn sdk_error(error: FlushError) -> OTelSdkError {
-    match error {
-        FlushError::ShutDown => OTelSdkError::AlreadyShutdown,
-        other => OTelSdkError::InternalFailure(other.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! Span events: exceptions, first tokens, returned values, and whatever else an application notes.
 
 use super::draft::{insert_any, insert_number, write_raw_object};
+use super::frame::find;
 use super::tracing_fields::write_debug;
 use super::{genai, genai_old, Draft};
 use crate::json::{write_string, Object};
@@ -47,11 +48,6 @@ pub(super) fn rest(events: &[Event], draft: &mut Draft) {
             out.push_str("\"}");
         });
     }
-}
-
-/// The value of an event's attribute; the last one counts.
-pub(super) fn find<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a Value> {
-    attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).map(|attribute| &attribute.value)
 }
 
 /// `#[instrument(ret)]` makes an event that has a field `return` and no message.

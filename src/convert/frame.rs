@@ -282,6 +282,11 @@ impl<'a> View<'_, 'a> {
     }
 }
 
+/// The value of an attribute in a list that is not sorted, an event's for example; the last one counts.
+pub(super) fn find<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a Value> {
+    attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).map(|attribute| &attribute.value)
+}
+
 /// Whether a value says nothing: the next source gets its chance then.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {

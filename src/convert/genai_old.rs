@@ -1,6 +1,6 @@
 //! The same conventions before 1.37: indexed attributes, JSON in one attribute, message events.
 
-use super::frame::{attributes, is_empty, Convention, View};
+use super::frame::{attributes, find, is_empty, Convention, View};
 use super::genai::note;
 use super::messages::{is_indexed, Messages};
 use super::Draft;
@@ -92,16 +92,15 @@ pub(super) fn is_message(name: &str) -> bool {
 pub(super) fn events(events: &[Event], draft: &mut Draft) {
     let (mut input, mut output) = (Messages::inputs(), Messages::outputs());
     for event in events.iter().filter(|event| is_message(&event.name)) {
-        let whole_of = |name: &str| event.attributes.iter().rev().find(|attribute| attribute.key.as_str() == name);
         match &*event.name {
             "gen_ai.content.prompt" => {
-                if let Some(attribute) = whole_of("gen_ai.prompt") {
-                    whole(draft, &attribute.value, true);
+                if let Some(value) = find(&event.attributes, "gen_ai.prompt") {
+                    whole(draft, value, true);
                 }
             }
             "gen_ai.content.completion" => {
-                if let Some(attribute) = whole_of("gen_ai.completion") {
-                    whole(draft, &attribute.value, false);
+                if let Some(value) = find(&event.attributes, "gen_ai.completion") {
+                    whole(draft, value, false);
                 }
             }
             // All of them together, below: they may have ended in any order.

@@ -211,8 +211,9 @@ fn describe(span: &SpanData, node: &Node, extra: &mut Extra) {
         }
     }
     // The run takes its parent's start where a clock says that it began before.
-    let true_start = chrono::DateTime::<chrono::Utc>::from(clamp(span.start_time));
-    if Timestamp::from_datetime(true_start) != node.start() || clamp(span.start_time) != span.start_time {
+    let true_start = clamp(span.start_time);
+    if Timestamp::from_system_time(true_start) != node.start() || true_start != span.start_time {
+        let true_start = chrono::DateTime::<chrono::Utc>::from(true_start);
         extra.metadata.insert_with("otel_start_time", |out| {
             let _ = write!(out, "\"{}\"", true_start.to_rfc3339());
         });

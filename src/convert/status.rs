@@ -1,6 +1,6 @@
 //! Whether a run failed, and in which words.
 
-use super::events::find;
+use super::frame::find;
 use super::tracing_fields::unquote;
 use super::Draft;
 use opentelemetry::trace::{Event, Status};

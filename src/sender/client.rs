@@ -212,11 +212,16 @@ impl Client {
     }
 
     fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
-        let Some(inner) = &self.inner else { return Ok(()) };
+        self.inner.as_ref().map_or(Ok(()), |inner| inner.wait_for(timeout, last))
+    }
+}
+
+impl Inner {
+    fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
         let (answer, answered) = sync_channel(1);
         let timeout = timeout.min(FOREVER);
         let deadline = Instant::now() + timeout;
-        inner.queue.push_flush(Flush {
+        self.queue.push_flush(Flush {
             last,
             impatient: false,
             deadline,
@@ -225,14 +230,12 @@ impl Client {
         answered.recv_timeout(timeout + GRACE).unwrap_or_else(|reason| match reason {
             RecvTimeoutError::Disconnected => Err(FlushError::ShutDown),
             RecvTimeoutError::Timeout => {
-                let stats = self.stats();
+                let stats = self.queue.counters.stats();
                 Err(FlushError::Timeout { timeout, undelivered: stats.queued + stats.in_flight })
             }
         })
     }
-}
 
-impl Inner {
     fn tell_drop(&self, error: SubmitError) {
         let reason = match error {
             SubmitError::QueueFull => DropReason::QueueFull,
@@ -249,15 +252,8 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if !self.shut_down.load(Ordering::SeqCst) {
             self.queue.close();
-            let (answer, answered) = sync_channel(1);
-            self.queue.push_flush(Flush {
-                last: true,
-                impatient: false,
-                deadline: Instant::now() + DROP_TIMEOUT,
-                reply: Box::new(move |result| drop(answer.try_send(result))),
-            });
             // A drop has nobody to answer to.
-            let _ = answered.recv_timeout(DROP_TIMEOUT + GRACE);
+            let _ = self.wait_for(DROP_TIMEOUT, true);
         }
     }
 }

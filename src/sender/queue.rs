@@ -210,8 +210,8 @@ impl Queue {
     }
 
     /// Nothing more is taken but markers.
-    pub(crate) fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// The oldest item. Its bytes count until [`Self::release`].

@@ -4,7 +4,7 @@ mod counts;
 mod parameters;
 
 use super::draft::{float, write_member, NameSource, TypeRank};
-use super::frame::{attributes, is_empty, Convention, View};
+use super::frame::{attributes, find, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
 use super::Draft;
 use crate::json::{scan, write_array, write_string};
@@ -385,20 +385,15 @@ fn finish_reasons(value: &Value, draft: &mut Draft) -> bool {
 
 /// The event `gen_ai.client.inference.operation.details` carries the same attributes as a span.
 pub(super) fn details_event(attributes: &[KeyValue], draft: &mut Draft) {
-    let text = |name: &str| {
-        attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).and_then(|attribute| match &attribute
-            .value
-        {
-            Value::String(text) => Some(text.as_str()).filter(|text| !text.trim().is_empty()),
-            _ => None,
-        })
+    let text = |key: Key| match find(attributes, KEYS[usize::from(key)]) {
+        Some(Value::String(text)) => Some(text.as_str()).filter(|text| !text.trim().is_empty()),
+        _ => None,
     };
-    let find = |key: Key| text(KEYS[usize::from(key)]);
     write_messages(
         draft,
-        find(Key::SystemInstructions),
-        find(Key::InputMessages),
-        find(Key::ToolDefinitions),
-        find(Key::OutputMessages),
+        text(Key::SystemInstructions),
+        text(Key::InputMessages),
+        text(Key::ToolDefinitions),
+        text(Key::OutputMessages),
     );
 }
