@@ -10,12 +10,17 @@ pub(crate) const MAX_DEPTH: usize = 100;
 /// The object or array that is the whole of `text`, white space around it cut off.
 /// `None` for anything else, numbers, words and strings included: `42` in a text is text.
 pub(crate) fn document(text: &str) -> Option<&str> {
-    let trimmed = text.trim_matches(WHITE);
+    let trimmed = trim(text);
     match trimmed.as_bytes().first() {
         Some(b'{' | b'[') => {}
         _ => return None,
     }
     value(trimmed).then_some(trimmed)
+}
+
+/// Without the white space around it.
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches(WHITE)
 }
 
 /// Like [`document`], and an object.
@@ -25,11 +30,8 @@ pub(crate) fn object(text: &str) -> Option<&str> {
 
 /// Whether `text` is one JSON value of any kind and nothing else.
 pub(crate) fn value(text: &str) -> bool {
-    let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
-    scan.value().is_some() && {
-        scan.white();
-        scan.at == text.len()
-    }
+    let mut scan = Scan::new(text);
+    scan.value().and_then(|_| scan.end()).is_some()
 }
 
 /// How many of the first bytes can stand in a JSON string as they are.
@@ -44,6 +46,12 @@ pub(crate) fn plain_length(bytes: &[u8]) -> usize {
             return at + position(special);
         }
         at += WORD;
+        // Names are short; what is longer than two words is likely to be a text.
+        if at == 2 * WORD {
+            while bytes[at..].first_chunk().is_some_and(|block| !has_special(block)) {
+                at += BLOCK;
+            }
+        }
     }
     match bytes.last_chunk() {
         _ if at == bytes.len() => at,
@@ -54,6 +62,15 @@ pub(crate) fn plain_length(bytes: &[u8]) -> usize {
         },
         None => bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(bytes.len()),
     }
+}
+
+const BLOCK: usize = 32;
+
+/// Whether a control character, a quote or a backslash stands in it. Written so that the compiler
+/// makes vector instructions of it: a byte that is special makes one of the three a zero.
+fn has_special(block: &[u8; BLOCK]) -> bool {
+    let zero_if_special = |byte: u8| (byte ^ b'"').min(byte ^ b'\\').min(byte & !0x1F);
+    block.iter().fold(u8::MAX, |smallest, &byte| smallest.min(zero_if_special(byte))) == 0
 }
 
 /// Eight bytes at once: the lowest bit that is set stands in the first control character, quote or
@@ -70,24 +87,81 @@ fn special(word: u64) -> u64 {
 
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-struct Scan<'a> {
+/// A place in a text.
+#[derive(Clone)]
+pub(super) struct Scan<'a> {
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// Brackets that [`Self::open`] went past.
+    depth: usize,
 }
 
-impl Scan<'_> {
-    /// One value, without recursion: the open brackets are kept as bits of a number.
-    fn value(&mut self) -> Option<()> {
-        let mut open = Open::default();
+impl<'a> Scan<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, bytes: text.as_bytes(), at: 0, depth: 0 }
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The text from a position up to here.
+    pub(super) fn text_from(&self, start: usize) -> &'a str {
+        // Both ends are beside bytes of ASCII.
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Goes past white space and an opening bracket.
+    pub(super) fn open(&mut self, bracket: u8) -> Option<()> {
+        self.white();
+        self.expect(bracket)?;
+        self.depth += 1;
+        (self.depth <= MAX_DEPTH).then_some(())
+    }
+
+    /// A bracket that [`Self::open`] went past is closed.
+    pub(super) fn close(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Whether this byte comes next, white space left out.
+    pub(super) fn comes(&mut self, byte: u8) -> bool {
+        self.white();
+        self.peek() == Some(byte)
+    }
+
+    /// Goes past this byte if it comes next.
+    pub(super) fn goes_past(&mut self, byte: u8) -> bool {
+        let comes = self.comes(byte);
+        self.at += usize::from(comes);
+        comes
+    }
+
+    /// Nothing but white space comes any more.
+    pub(super) fn end(&mut self) -> Option<()> {
+        self.white();
+        (self.at == self.bytes.len()).then_some(())
+    }
+
+    /// One value. White space before it is left out.
+    pub(super) fn value(&mut self) -> Option<&'a str> {
+        self.white();
+        let start = self.at;
+        self.skip_value()?;
+        Some(self.text_from(start))
+    }
+
+    /// Goes past a value, without recursion: the open brackets are kept as bits of a number.
+    fn skip_value(&mut self) -> Option<()> {
+        let mut open = Open { kinds: 0, depth: 0, limit: MAX_DEPTH - self.depth };
         loop {
             self.white();
             // A value begins here.
             match self.next()? {
                 b'{' => {
                     open.push(true)?;
-                    self.white();
-                    if self.peek() == Some(b'}') {
-                        self.at += 1;
+                    if self.goes_past(b'}') {
                         open.pop();
                     } else {
                         self.name()?;
@@ -96,9 +170,7 @@ impl Scan<'_> {
                 }
                 b'[' => {
                     open.push(false)?;
-                    self.white();
-                    if self.peek() == Some(b']') {
-                        self.at += 1;
+                    if self.goes_past(b']') {
                         open.pop();
                     } else {
                         continue;
@@ -120,7 +192,6 @@ impl Scan<'_> {
                 self.white();
                 match (self.next()?, in_object) {
                     (b',', true) => {
-                        self.white();
                         self.name()?;
                         break;
                     }
@@ -132,11 +203,16 @@ impl Scan<'_> {
         }
     }
 
-    fn name(&mut self) -> Option<()> {
+    /// A member's name, quotes included, and the colon after it.
+    pub(super) fn name(&mut self) -> Option<&'a str> {
+        self.white();
+        let start = self.at;
         self.expect(b'"')?;
         self.string()?;
+        let name = self.text_from(start);
         self.white();
-        self.expect(b':')
+        self.expect(b':')?;
+        Some(name)
     }
 
     /// The rest of a string, after its first quote.
@@ -223,11 +299,11 @@ impl Scan<'_> {
         self.bytes[self.at..].starts_with(rest).then(|| self.at += rest.len())
     }
 
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         (self.next()? == byte).then_some(())
     }
 
-    fn white(&mut self) {
+    pub(super) fn white(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
@@ -245,17 +321,17 @@ impl Scan<'_> {
 }
 
 /// The open brackets, innermost last: set bits are objects.
-#[derive(Default)]
 struct Open {
     kinds: u128,
     depth: usize,
+    limit: usize,
 }
 
 impl Open {
     fn push(&mut self, object: bool) -> Option<()> {
         self.depth += 1;
         self.kinds = self.kinds << 1 | u128::from(object);
-        (self.depth <= MAX_DEPTH).then_some(())
+        (self.depth <= self.limit).then_some(())
     }
 
     fn pop(&mut self) {

@@ -1,6 +1,7 @@
 //! Parts of a GenAI message, and what kind each is.
 
-use super::read::{decode, elements, is_object, is_string, Members};
+use super::read::{decode, is_object, is_string, Members};
+use crate::json::walk::Walk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -36,13 +37,25 @@ impl<'a> Part<'a> {
     /// Reads a list of parts: objects, and strings, which are texts.
     /// `None` when anything else stands in the list.
     pub(super) fn read_all(json: &'a str) -> Option<Vec<Self>> {
-        if let Some(parts) = Members::read_all(json) {
-            return Some(parts.into_iter().map(Self::new).collect());
-        }
-        elements(json)?
-            .into_iter()
-            .map(|value| if is_string(value) { Some(Self::text(value)) } else { Members::read(value).map(Self::new) })
-            .collect()
+        let mut walk = Walk::new(json);
+        let parts = Self::read_list(&mut walk)?;
+        walk.end()?;
+        Some(parts)
+    }
+
+    /// Like [`Self::read_all`], for the list that comes next.
+    pub(super) fn read_list(walk: &mut Walk<'a>) -> Option<Vec<Self>> {
+        let mut parts = Vec::new();
+        walk.elements(|walk| {
+            let part = if walk.is_object() {
+                Self::new(Members::read_next(walk)?)
+            } else {
+                Self::text(walk.value().filter(|value| is_string(value))?)
+            };
+            parts.push(part);
+            Some(())
+        })?;
+        Some(parts)
     }
 
     /// Reads a list that can be nothing but blocks of content: objects that each say their type.

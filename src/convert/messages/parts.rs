@@ -5,6 +5,50 @@ use super::read::{decode, is_object, is_string, Members};
 use super::write::{role_of, same_message, write_escaped, write_name};
 use super::Messages;
 use crate::json::scan;
+use crate::json::walk::Walk;
+
+/// A message whose parts were read with it, in one go.
+struct Message<'a> {
+    members: Members<'a>,
+    /// `None` when there is no list of parts.
+    parts: Option<Vec<Part<'a>>>,
+}
+
+impl<'a> Message<'a> {
+    fn read(json: &'a str) -> Option<Self> {
+        let mut walk = Walk::new(json);
+        let message = Self::read_next(&mut walk)?;
+        walk.end()?;
+        Some(message)
+    }
+
+    fn read_all(json: &'a str) -> Option<Vec<Self>> {
+        let mut walk = Walk::new(json);
+        let mut messages = Vec::new();
+        walk.elements(|walk| Self::read_next(walk).map(|message| messages.push(message)))?;
+        walk.end()?;
+        Some(messages)
+    }
+
+    fn read_next(walk: &mut Walk<'a>) -> Option<Self> {
+        let mut parts = None;
+        let members = Members::read_next_with(walk, |walk, name| {
+            if name != "parts" {
+                return walk.value();
+            }
+            let before = walk.clone();
+            let (text, list) = walk.text_of(Part::read_list).map(|(text, list)| (text, Some(list))).or_else(|| {
+                *walk = before;
+                Some((walk.value()?, None))
+            })?;
+            if text != "null" {
+                parts = list;
+            }
+            Some(text)
+        })?;
+        Some(Self { members, parts })
+    }
+}
 
 impl Messages {
     /// The members of a message that are read. The others are copied.
@@ -16,10 +60,9 @@ impl Messages {
     /// A message has `parts`, or is a chat message as OpenAI has it, which passes through, or is a
     /// choice that holds one. `false`, with nothing added, when the text is none of these.
     pub(crate) fn push_parts(&mut self, json: &str) -> bool {
-        let Some(json) = scan::document(json) else { return false };
         let mark = self.mark();
         self.written.reserve(json.len());
-        if self.push_document(json) {
+        if self.push_document(scan::trim(json)) {
             return true;
         }
         self.roll_back(&mark);
@@ -79,47 +122,51 @@ impl Messages {
         if !is_object(json) {
             return self.push_list(json);
         }
-        let Some(message) = Members::read(json) else { return false };
+        let Some(message) = Message::read(json) else { return false };
         // Some put the list under a version.
-        match message.get("messages") {
-            Some(list) if message.rest(&["messages", "version"]).next().is_none() => self.push_list(list),
-            _ => self.push_message(&message),
+        match message.members.get("messages") {
+            Some(list) if message.members.rest(&["messages", "version"]).next().is_none() => self.push_list(list),
+            _ => self.push_message(message),
         }
     }
 
     fn push_list(&mut self, json: &str) -> bool {
-        Members::read_all(json)
-            .is_some_and(|messages| !messages.is_empty() && messages.iter().all(|message| self.push_message(message)))
+        Message::read_all(json).is_some_and(|messages| {
+            !messages.is_empty() && messages.into_iter().all(|message| self.push_message(message))
+        })
     }
 
-    fn push_message(&mut self, message: &Members<'_>) -> bool {
-        let default_role = self.side.role();
-        if message.get("parts").is_some() || message.get("role").is_some_and(is_string) {
-            self.push_known_message(message, default_role);
+    fn push_message(&mut self, message: Message<'_>) -> bool {
+        let Message { members, parts } = message;
+        if members.get("parts").is_some() || members.get("role").is_some_and(is_string) {
+            self.push_read_message(&members, parts, self.side.role());
             true
         } else {
-            self.push_choice_object(message)
+            self.push_choice_object(&members)
         }
     }
 
     /// Adds what is known to be a message, with the role to take when it has none.
     pub(super) fn push_known_message(&mut self, message: &Members<'_>, default_role: &str) {
+        let parts = message.get("parts").and_then(Part::read_all);
+        self.push_read_message(message, parts, default_role);
+    }
+
+    fn push_read_message(&mut self, message: &Members<'_>, parts: Option<Vec<Part<'_>>>, default_role: &str) {
         if let Some(reason) = message.get("finish_reason") {
             self.add_finish_reason(&decode(reason));
         }
         let role = role_of(message.get("role"), default_role);
-        let Some(parts) = message.get("parts") else {
+        let Some(json) = message.get("parts") else {
             self.copy_message(message, &role);
             return;
         };
-        let mut list = Part::read_all(parts).unwrap_or_else(|| {
-            // Not a list of parts after all: its text is what there is.
-            message.get("parts").map(Part::text).into_iter().collect()
-        });
+        // Without a list of parts after all, its text is what there is.
+        let mut parts = parts.unwrap_or_else(|| vec![Part::text(json)]);
         if let Some(content) = message.get("content") {
-            list.insert(0, Part::text(content));
+            parts.insert(0, Part::text(content));
         }
-        self.push_turns(&role, &list, Some(message));
+        self.push_turns(&role, &parts, Some(message));
     }
 
     /// A chat message in OpenAI's shape: only the role is changed.

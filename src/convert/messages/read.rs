@@ -1,25 +1,46 @@
 //! Objects read one level deep: names decoded, values left as the text they are.
 
-use crate::json::walk;
+use crate::json::walk::{self, Walk};
 use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
 /// The members of a JSON object, in their order.
-///
-/// The text must have passed `scan::document` before: that bounds its depth.
 pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Members<'a> {
     pub(super) fn read(json: &'a str) -> Option<Self> {
-        let mut members = Vec::with_capacity(4);
-        walk::members(json, |name, value| members.push((decode(name), value)))?;
-        Some(Self(members))
+        let mut walk = Walk::new(json);
+        let members = Self::read_next(&mut walk)?;
+        walk.end()?;
+        Some(members)
     }
 
     /// Reads an array of objects; `None` when anything else stands in it.
     pub(super) fn read_all(json: &'a str) -> Option<Vec<Self>> {
-        let begin = || Self(Vec::with_capacity(4));
-        walk::objects(json, begin, |members, name, value| members.0.push((decode(name), value)))
+        let mut walk = Walk::new(json);
+        let mut all = Vec::new();
+        walk.elements(|walk| Self::read_next(walk).map(|members| all.push(members)))?;
+        walk.end()?;
+        Some(all)
+    }
+
+    pub(super) fn read_next(walk: &mut Walk<'a>) -> Option<Self> {
+        Self::read_next_with(walk, |walk, _| walk.value())
+    }
+
+    /// Reads the object that comes next. `read` goes past the values, and is told their names.
+    pub(super) fn read_next_with(
+        walk: &mut Walk<'a>,
+        mut read: impl FnMut(&mut Walk<'a>, &str) -> Option<&'a str>,
+    ) -> Option<Self> {
+        let mut members = Vec::with_capacity(4);
+        walk.members(|walk, name| {
+            let name = decode(name);
+            let value = read(walk, &name)?;
+            members.push((name, value));
+            Some(())
+        })?;
+        Some(Self(members))
     }
 
     /// An object with one member.
