@@ -76,7 +76,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
         if span.span_context.is_sampled() && self.client.is_enabled() {
             let Some(node) = self.live.end(&span) else { return };
             // What is not taken is counted there.
-            let _ = self.client.push(Work::Placed(Placed { span, node, interrupted: false }));
+            let _ = self.client.push(Work::Placed(Placed::new(span, node)));
         }
     }
 
@@ -88,7 +88,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
         let now = SystemTime::now();
         for Opened { mut span, node } in self.live.take_open() {
             span.end_time = now;
-            let _ = self.client.push(Work::Placed(Placed { span, node, interrupted: true }));
+            let _ = self.client.push(Work::Placed(Placed::interrupted(span, node)));
         }
         self.client.shutdown(timeout).map_err(sdk_error)
     }

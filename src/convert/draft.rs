@@ -28,12 +28,40 @@ pub(super) enum NameSource {
     Agent,
 }
 
+/// Memory that one run leaves to the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) extra: Extra,
+    pub(super) inputs: String,
+    pub(super) outputs: String,
+    /// For messages before they stand in the inputs or outputs.
+    pub(super) messages: String,
+}
+
+impl Memory {
+    /// Lets go of what one huge run needed.
+    pub(super) fn keep_little(&mut self) {
+        const MUCH: usize = 256 << 10;
+        if self.extra.metadata.capacity() > MUCH {
+            self.extra = Extra::default();
+        }
+        for text in [&mut self.inputs, &mut self.outputs, &mut self.messages] {
+            if text.capacity() > MUCH {
+                *text = String::new();
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Draft {
     run_type: (TypeRank, RunType),
     names: [Option<Cow<'static, str>>; 3],
     pub(super) inputs: Option<Json>,
     pub(super) outputs: Option<Json>,
+    /// This crate wrote the outputs: they have no members but its own.
+    pub(super) outputs_are_ours: bool,
+    pub(super) memory: Memory,
     pub(super) extra: Extra,
     pub(super) usage: Usage,
     pub(super) tags: Vec<String>,
@@ -84,12 +112,15 @@ impl Events {
 
 impl Draft {
     /// A draft in memory that earlier runs used.
-    pub(super) fn new(extra: Extra, started: Timestamp) -> Self {
+    pub(super) fn new(mut memory: Memory, started: Timestamp) -> Self {
+        let extra = std::mem::take(&mut memory.extra);
         Self {
             run_type: (TypeRank::Nothing, RunType::Chain),
             names: [const { None }; 3],
             inputs: None,
             outputs: None,
+            outputs_are_ours: false,
+            memory,
             extra,
             usage: Usage::default(),
             tags: Vec::new(),
@@ -139,11 +170,11 @@ impl Draft {
 
     /// Writes the inputs, if nobody has, and if `write` says that it wrote an object.
     pub(super) fn inputs_with(&mut self, write: impl FnOnce(&mut String) -> bool) -> bool {
-        set_with(&mut self.inputs, write)
+        set_with(&mut self.inputs, &mut self.memory.inputs, write)
     }
 
     pub(super) fn outputs_with(&mut self, write: impl FnOnce(&mut String) -> bool) -> bool {
-        set_with(&mut self.outputs, write)
+        set_with(&mut self.outputs, &mut self.memory.outputs, write)
     }
 
     /// Takes a value as the inputs: a JSON object as it is, everything else under `input`.
@@ -190,14 +221,17 @@ impl Draft {
 const MAX_TAG: usize = 500;
 const MAX_TAGS: usize = 500;
 
-fn set_with(field: &mut Option<Json>, write: impl FnOnce(&mut String) -> bool) -> bool {
+fn set_with(field: &mut Option<Json>, memory: &mut String, write: impl FnOnce(&mut String) -> bool) -> bool {
     if field.is_some() {
         return false;
     }
-    let mut text = String::new();
+    let mut text = std::mem::take(memory);
+    text.clear();
     let written = write(&mut text);
     if written {
         *field = Some(Json::from_trusted(text));
+    } else {
+        *memory = text;
     }
     written
 }

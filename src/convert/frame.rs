@@ -218,6 +218,13 @@ impl<'a> View<'_, 'a> {
         (position != NONE).then(|| &self.attributes[position as usize].value)
     }
 
+    /// Whether the span has any of the attributes between these two, both included: whole groups
+    /// that it has nothing of are passed over.
+    pub(super) fn has_any(&self, first: impl Into<usize>, last: impl Into<usize>) -> bool {
+        let slots = &self.frame.slots[self.first + first.into()..=self.first + last.into()];
+        slots.iter().fold(false, |any, position| any | (*position != NONE))
+    }
+
     /// Takes an attribute, so that it does not go to the metadata.
     pub(super) fn take(&mut self, key: impl Into<usize>) -> Option<&'a Value> {
         let place = &mut self.frame.slots[self.first + key.into()];

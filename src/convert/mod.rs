@@ -21,7 +21,7 @@ mod usage;
 use crate::json::{write_array, write_hex, write_string, Json, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
-use draft::{insert_any, Draft};
+use draft::{insert_any, Draft, Memory};
 use frame::{Convention, Frame, Left};
 use opentelemetry::trace::{Link, SpanKind};
 use opentelemetry::KeyValue;
@@ -83,18 +83,18 @@ pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
     input_tokens: InputTokens,
     frame: Frame,
-    spare: Extra,
+    memory: Memory,
 }
 
 impl Converter {
     pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens) -> Self {
-        Self { origin, input_tokens, frame: Frame::default(), spare: Extra::default() }
+        Self { origin, input_tokens, frame: Frame::default(), memory: Memory::default() }
     }
 
     /// Makes a run of a span. `interrupted` says that the span never ended.
     pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
         let attributes = &*span.attributes;
-        let mut draft = Draft::new(std::mem::take(&mut self.spare), node.start());
+        let mut draft = Draft::new(std::mem::take(&mut self.memory), node.start());
         draft.interrupted = interrupted;
         identify(span, node, &mut draft.extra);
 
@@ -121,6 +121,7 @@ impl Converter {
             }
         }
         add_usage(&mut draft, self.input_tokens);
+        self.memory = std::mem::take(&mut draft.memory);
         let mut run = finish(span, node, draft);
         if run.project.is_none() {
             run.project = origin.and_then(|origin| origin.project.clone());
@@ -134,10 +135,13 @@ impl Converter {
         for object in [&mut extra.metadata, &mut extra.invocation_params, &mut extra.otel, &mut extra.runtime] {
             object.clear();
         }
-        // One huge span shall not keep its memory for ever.
-        if extra.metadata.capacity() <= 64 << 10 {
-            self.spare = extra;
+        self.memory.extra = extra;
+        for (memory, json) in [(&mut self.memory.inputs, run.inputs), (&mut self.memory.outputs, run.outputs)] {
+            if let Some(json) = json {
+                *memory = json.into_string();
+            }
         }
+        self.memory.keep_little();
     }
 
     /// What nobody took: the arguments of a function are its inputs, the rest is metadata.
@@ -173,11 +177,11 @@ fn is_secret(name: &str) -> bool {
 /// The span's own ids, by which a run is found in other backends and back.
 fn identify(span: &SpanData, node: &Node, extra: &mut Extra) {
     let metadata = &mut extra.metadata;
-    metadata.insert_with("OTEL_TRACE_ID", |out| write_hex(out, &span.span_context.trace_id().to_bytes()));
-    metadata.insert_with("OTEL_SPAN_ID", |out| write_hex(out, &span.span_context.span_id().to_bytes()));
+    metadata.insert_with("OTEL_TRACE_ID", |out| write_hex(out, span.span_context.trace_id().to_bytes()));
+    metadata.insert_with("OTEL_SPAN_ID", |out| write_hex(out, span.span_context.span_id().to_bytes()));
     let parent = span.parent_span_id.to_bytes();
     if node.is_root() && parent != [0; 8] {
-        metadata.insert_with("OTEL_PARENT_SPAN_ID", |out| write_hex(out, &parent));
+        metadata.insert_with("OTEL_PARENT_SPAN_ID", |out| write_hex(out, parent));
     }
 }
 
@@ -325,24 +329,24 @@ fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
     draft.extra.metadata.insert_raw("usage_metadata", &usage);
     if draft.run_type() == RunType::Llm {
         if let Some(outputs) = draft.outputs.take() {
-            draft.outputs = Some(with_member(outputs, "usage_metadata", &usage));
+            let outputs = if draft.outputs_are_ours || !outputs.as_str().contains("\"usage_metadata\"") {
+                with_member(outputs, "usage_metadata", &usage)
+            } else {
+                outputs
+            };
+            draft.outputs = Some(outputs);
         }
     }
 }
 
-/// The object with one more member, if it has none of that name.
+/// The object with one more member.
 fn with_member(object: Json, name: &str, json: &str) -> Json {
-    let mut quoted = String::new();
-    write_string(&mut quoted, name);
-    if object.as_str().contains(&quoted) {
-        return object;
-    }
     let mut text = object.into_string();
     text.truncate(text.trim_end().len() - 1);
     if !text.trim_end().ends_with('{') {
         text.push(',');
     }
-    text.push_str(&quoted);
+    write_string(&mut text, name);
     text.push(':');
     text.push_str(json);
     text.push('}');

@@ -35,10 +35,22 @@ pub(crate) fn value(text: &str) -> bool {
 }
 
 /// How many of the first bytes can stand in a JSON string as they are.
+#[inline]
 pub(crate) fn plain_length(bytes: &[u8]) -> usize {
+    // JSON in a string is full of quotes.
+    match bytes.first_chunk().map(|word| special(u64::from_le_bytes(*word))) {
+        Some(special) if special != 0 => position(special),
+        _ => long_plain_length(bytes),
+    }
+}
+
+/// Where in a word its first special byte stands.
+fn position(special: u64) -> usize {
+    special.trailing_zeros() as usize / 8
+}
+
+fn long_plain_length(bytes: &[u8]) -> usize {
     const WORD: usize = size_of::<u64>();
-    // Where in a word its first special byte stands.
-    let position = |special: u64| special.trailing_zeros() as usize / 8;
     let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk() {
         let special = special(u64::from_le_bytes(*word));

@@ -9,36 +9,43 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
     out.reserve(text.len() + 2);
     out.push('"');
     let bytes = text.as_bytes();
-    let mut copied = 0;
+    let (mut copied, mut at) = (0, 0);
     loop {
-        let plain = super::scan::plain_length(&bytes[copied..]);
-        let end = copied + plain;
-        out.push_str(&text[copied..end]);
-        let Some(&byte) = bytes.get(end) else { break };
+        at += super::scan::plain_length(&bytes[at..]);
+        out.push_str(&text[copied..at]);
+        let Some(&byte) = bytes.get(at) else { break };
+        // A quote or a backslash is copied with what follows it.
+        copied = at;
+        at += 1;
         match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
+            b'"' | b'\\' => out.push('\\'),
             control => {
-                out.push_str("\\u00");
-                out.push(char::from(HEX[usize::from(control >> 4)]));
-                out.push(char::from(HEX[usize::from(control & 15)]));
+                push_control(out, control);
+                copied = at;
             }
         }
-        copied = end + 1;
     }
     out.push('"');
 }
 
-/// Writes bytes as a string of lower-case hexadecimal digits.
-pub(crate) fn write_hex(out: &mut String, bytes: &[u8]) {
-    out.push('"');
-    for byte in bytes {
-        let pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-        out.extend(pair.map(char::from));
+fn push_control(out: &mut String, control: u8) {
+    match control {
+        b'\n' => out.push_str("\\n"),
+        b'\r' => out.push_str("\\r"),
+        b'\t' => out.push_str("\\t"),
+        _ => {
+            out.push_str("\\u00");
+            out.push(char::from(HEX[usize::from(control >> 4)]));
+            out.push(char::from(HEX[usize::from(control & 15)]));
+        }
     }
+}
+
+/// Writes bytes as a string of lower-case hexadecimal digits.
+pub(crate) fn write_hex<const BYTES: usize>(out: &mut String, bytes: [u8; BYTES]) {
+    let digits = bytes.map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    out.push('"');
+    out.push_str(std::str::from_utf8(digits.as_flattened()).unwrap_or_default());
     out.push('"');
 }
 

@@ -43,7 +43,7 @@ impl Work {
     /// About how much memory it takes. The same before and after its time in the queue.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Placed(placed) => span_bytes(&placed.span),
+            Self::Placed(placed) => placed.bytes,
             Self::Ended(spans) => spans.iter().map(|ended| span_bytes(&ended.span)).sum(),
             Self::Run(run) | Self::Update(run) => run_bytes(run),
             Self::Flush(_) => 0,
@@ -59,10 +59,22 @@ pub(crate) struct Ended {
 }
 
 pub(crate) struct Placed {
+    /// About how much memory the span takes.
+    bytes: usize,
     pub(crate) span: SpanData,
     pub(crate) node: Arc<Node>,
     /// The span never ended: it is sent as interrupted.
     pub(crate) interrupted: bool,
+}
+
+impl Placed {
+    pub(crate) fn new(span: SpanData, node: Arc<Node>) -> Self {
+        Self { bytes: span_bytes(&span), span, node, interrupted: false }
+    }
+
+    pub(crate) fn interrupted(span: SpanData, node: Arc<Node>) -> Self {
+        Self { interrupted: true, ..Self::new(span, node) }
+    }
 }
 
 pub(crate) struct Flush {

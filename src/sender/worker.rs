@@ -177,7 +177,7 @@ impl Worker {
             let Some(work) = self.queue.pop() else { return false };
             let bytes = work.bytes();
             match work {
-                Work::Placed(Placed { span, node, interrupted }) => self.add_span(&span, &node, interrupted),
+                Work::Placed(Placed { span, node, interrupted, .. }) => self.add_span(&span, &node, interrupted),
                 Work::Ended(spans) => {
                     let now = Instant::now();
                     for Ended { span, kept } in spans {

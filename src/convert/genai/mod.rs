@@ -14,6 +14,7 @@ use opentelemetry::{KeyValue, Value};
 pub(super) const CONVENTION: Convention =
     Convention { keys: KEYS, families: &["gen_ai.usage.details.", "gen_ai.usage."], convert };
 
+// What one function reads stands together: `has_any` asks for whole groups.
 attributes! {
     Operation = "gen_ai.operation.name",
     Provider = "gen_ai.provider.name",
@@ -32,6 +33,7 @@ attributes! {
     ToolResult = "gen_ai.tool.call.result",
     ToolOutcome = "gen_ai.tool.call.outcome",
     ToolErrorType = "gen_ai.tool.error.type",
+    ErrorType = "error.type",
     AgentName = "gen_ai.agent.name",
     WorkflowName = "gen_ai.workflow.name",
     RetrievalQuery = "gen_ai.retrieval.query.text",
@@ -46,6 +48,14 @@ attributes! {
     FirstChunk = "gen_ai.response.time_to_first_chunk",
     ClientFirstChunk = "gen_ai.client.operation.time_to_first_chunk",
     ServerFirstToken = "gen_ai.server.time_to_first_token",
+    ApiType = "openai.api.type",
+    ServiceTier = "openai.response.service_tier",
+    OldServiceTier = "gen_ai.openai.response.service_tier",
+    RequestTier = "openai.request.service_tier",
+    OldRequestTier = "gen_ai.openai.request.service_tier",
+    Fingerprint = "openai.response.system_fingerprint",
+    OldFingerprint = "gen_ai.openai.response.system_fingerprint",
+    ConversationCompacted = "gen_ai.conversation.compacted",
     Temperature = "gen_ai.request.temperature",
     MaxTokens = "gen_ai.request.max_tokens",
     StopSequences = "gen_ai.request.stop_sequences",
@@ -66,15 +76,6 @@ attributes! {
     OutputType = "gen_ai.output.type",
     Dimensions = "gen_ai.embeddings.dimension.count",
     RetrievalTopK = "gen_ai.retrieval.top_k",
-    ApiType = "openai.api.type",
-    ServiceTier = "openai.response.service_tier",
-    OldServiceTier = "gen_ai.openai.response.service_tier",
-    RequestTier = "openai.request.service_tier",
-    OldRequestTier = "gen_ai.openai.request.service_tier",
-    Fingerprint = "openai.response.system_fingerprint",
-    OldFingerprint = "gen_ai.openai.response.system_fingerprint",
-    ConversationCompacted = "gen_ai.conversation.compacted",
-    ErrorType = "error.type",
 }
 
 const USAGE_DETAILS: u8 = 0;
@@ -84,11 +85,19 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     operation(view, draft);
     model(view, draft);
     messages(view, draft);
-    tool(view, draft);
-    retrieval(view, draft);
+    if view.has_any(Key::ToolName, Key::ErrorType) {
+        tool(view, draft);
+    }
+    if view.has_any(Key::RetrievalQuery, Key::MemoryRecords) {
+        retrieval(view, draft);
+    }
     counts::convert(view, draft);
-    parameters::convert(view, draft);
-    response(view, draft);
+    if view.has_any(Key::ToolDefinitions, Key::ToolDefinitions) || view.has_any(Key::Temperature, Key::RetrievalTopK) {
+        parameters::convert(view, draft);
+    }
+    if view.has_any(Key::ConversationId, Key::ConversationCompacted) {
+        response(view, draft);
+    }
 }
 
 /// What kind of work it is, and its name.
@@ -213,7 +222,7 @@ fn write_messages(
 ) -> Taken {
     let mut taken = Taken::default();
     if draft.inputs.is_none() && (system.is_some() || input.is_some()) {
-        let mut messages = Messages::inputs();
+        let mut messages = Messages::inputs().with_memory(std::mem::take(&mut draft.memory.messages));
         taken.input = input.is_some_and(|input| messages.push_parts(input));
         // Text that is no list of messages is kept as text.
         let text = input.filter(|_| !taken.input);
@@ -245,9 +254,10 @@ fn write_messages(
             draft.extra.invocation_params.insert_raw("tools", &tool_list);
         }
         note(draft, &mut messages);
+        draft.memory.messages = messages.into_memory();
     }
     if let (None, Some(output)) = (&draft.outputs, output) {
-        let mut messages = Messages::outputs();
+        let mut messages = Messages::outputs().with_memory(std::mem::take(&mut draft.memory.messages));
         let readable = messages.push_parts(output);
         taken.output = draft.outputs_with(|out| {
             if readable {
@@ -260,7 +270,9 @@ fn write_messages(
             out.push('}');
             true
         });
+        draft.outputs_are_ours |= taken.output;
         note(draft, &mut messages);
+        draft.memory.messages = messages.into_memory();
     }
     taken
 }

@@ -94,6 +94,18 @@ impl Messages {
         }
     }
 
+    /// Writes into memory that was used before.
+    pub(crate) fn with_memory(mut self, mut memory: String) -> Self {
+        memory.clear();
+        self.written = memory;
+        self
+    }
+
+    /// The memory, to use it again.
+    pub(crate) fn into_memory(self) -> String {
+        self.written
+    }
+
     /// Sets how many bytes of base64 may stand inline; longer ones become attachments.
     #[cfg(test)]
     fn with_inline_limit(mut self, bytes: usize) -> Self {
