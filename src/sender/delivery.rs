@@ -245,7 +245,7 @@ impl Delivery {
             "a run was larger than the server takes: its largest fields were left out and say how large they were"
                 .into()
         });
-        Batch::of_one(&smaller, self.level.filter(|_| batch.compressed))
+        Some(batch.of_one(&smaller, self.level))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run as parts of a multipart body, byte for byte as WIRE has them.
 
-use super::multipart::{push_part, BOUNDARY_LINE};
+use super::multipart::push_part;
 use crate::json::{write_string, Object};
 use crate::run::{Project, Run};
 
@@ -48,10 +48,11 @@ impl Operation {
 }
 
 /// Appends the parts of `run` to `body`. `scratch` is memory to reuse.
-pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut String, scratch: &mut String) {
+pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>, scratch: &mut String) {
     let id = run.dotted_order.id_text();
     let prefix = operation.prefix();
-    let mut part = |suffix: &str, json: &str| push_part(body, &[prefix, id, suffix], "application/json", json);
+    let mut part =
+        |suffix: &str, json: &str| push_part(body, &[prefix, id, suffix], "application/json", json.as_bytes());
 
     scratch.clear();
     write_main(run, shared, scratch);
@@ -72,6 +73,10 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
         scratch.clear();
         write_string(scratch, error);
         part(".error", scratch);
+    }
+    for attachment in &run.attachments {
+        let name = ["attachment.", id, ".", &escape(&attachment.name)];
+        push_part(body, &name, header_value(&attachment.mime_type), &attachment.content);
     }
 }
 
@@ -139,25 +144,6 @@ fn write_extra(run: &Run, shared: &Shared, out: &mut String) {
         out.push_str(extra.runtime.members());
     }
     out.push_str("}}");
-}
-
-/// The attachments come after all text: they are bytes.
-pub(crate) fn encode_attachments(run: &Run, mut add: impl FnMut(&[u8])) {
-    for attachment in &run.attachments {
-        let mut head = String::new();
-        let name = format!("attachment.{}.{}", run.dotted_order.id_text(), escape(&attachment.name));
-        head.push_str(BOUNDARY_LINE);
-        head.push_str("Content-Disposition: form-data; name=\"");
-        head.push_str(&name);
-        head.push_str("\"\r\nContent-Type: ");
-        head.push_str(header_value(&attachment.mime_type));
-        head.push_str("\r\nContent-Length: ");
-        head.push_str(&attachment.content.len().to_string());
-        head.push_str("\r\n\r\n");
-        add(head.as_bytes());
-        add(&attachment.content);
-        add(b"\r\n");
-    }
 }
 
 /// A type as a header can hold it.

@@ -4,24 +4,25 @@
 use std::ops::Range;
 
 /// One boundary for all bodies. Each part tells its length, so nothing in a part can end it.
-pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=opentelemetry-langsmith-5f1d3a9c7e";
-pub(crate) const BOUNDARY_LINE: &str = "--opentelemetry-langsmith-5f1d3a9c7e\r\n";
-pub(crate) const END: &str = "--opentelemetry-langsmith-5f1d3a9c7e--\r\n";
+pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=langsmith-5f1d3a9c7e";
+pub(crate) const BOUNDARY_LINE: &str = "--langsmith-5f1d3a9c7e\r\n";
+pub(crate) const END: &str = "--langsmith-5f1d3a9c7e--\r\n";
 
 /// Appends one part; its name is given in pieces.
-pub(crate) fn push_part(body: &mut String, name: &[&str], content_type: &str, content: &str) {
-    body.push_str(BOUNDARY_LINE);
-    body.push_str("Content-Disposition: form-data; name=\"");
+pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, content: &[u8]) {
+    let mut push = |text: &str| body.extend_from_slice(text.as_bytes());
+    push(BOUNDARY_LINE);
+    push("Content-Disposition: form-data; name=\"");
     for piece in name {
-        body.push_str(piece);
+        push(piece);
     }
-    body.push_str("\"\r\nContent-Type: ");
-    body.push_str(content_type);
-    body.push_str("\r\nContent-Length: ");
-    body.push_str(itoa::Buffer::new().format(content.len()));
-    body.push_str("\r\n\r\n");
-    body.push_str(content);
-    body.push_str("\r\n");
+    push("\"\r\nContent-Type: ");
+    push(content_type);
+    push("\r\nContent-Length: ");
+    push(itoa::Buffer::new().format(content.len()));
+    push("\r\n\r\n");
+    body.extend_from_slice(content);
+    body.extend_from_slice(b"\r\n");
 }
 
 /// A part of a body that this crate wrote.

@@ -21,10 +21,9 @@ pub(crate) fn cut(body: &[u8], limit: usize) -> Option<Vec<u8>> {
     let mut smaller = Vec::new();
     for (position, part) in parts.iter().enumerate() {
         if cut.contains(&position) {
-            let mut replaced = String::new();
             let (content_type, marker) = marker(part);
-            push_part(&mut replaced, &[&part.operation, ".", &part.id, ".", &part.field], content_type, &marker);
-            smaller.extend_from_slice(replaced.as_bytes());
+            let name = [&part.operation, ".", &part.id, ".", &part.field];
+            push_part(&mut smaller, &name, content_type, marker.as_bytes());
         } else {
             smaller.extend_from_slice(&body[part.whole.clone()]);
         }

@@ -43,7 +43,6 @@ pub(crate) struct Worker {
     flush_interval: Duration,
     concurrency: usize,
     backlog_limit: usize,
-    level: Option<i32>,
 
     held: Held<HeldSpan>,
     placed: Vec<(HeldSpan, Arc<Node>)>,
@@ -102,7 +101,6 @@ impl Worker {
             flush_interval: config.flush_interval,
             concurrency: config.concurrency,
             backlog_limit: config.queue_bytes / BACKLOG_PART,
-            level: config.compression_level,
             held: Held::new(config.run_ids, config.held.bytes, config.held.time),
             placed: Vec::new(),
             batch: OpenBatch::new(config.compression_level)?,
@@ -290,13 +288,10 @@ impl Worker {
     /// Writes a run into the batch, or into the next one where it does not fit.
     fn write_run(&mut self, run: &Run, operation: Operation) {
         self.batch.prepare(run, operation, &self.shared, self.limits.bytes);
-        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes(run) > self.limits.bytes {
+        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes() > self.limits.bytes {
             self.seal();
         }
-        if self.batch.runs() == 0 {
-            self.batch.set_level(self.level.filter(|_| self.delivery.compression.load(Ordering::Relaxed)));
-        }
-        self.batch.add(run);
+        self.batch.add();
     }
 
     /// Finishes the batch, posts that were kept back included.
@@ -317,7 +312,7 @@ impl Worker {
         if self.batch.runs() == 0 {
             return;
         }
-        let batch = self.batch.finish();
+        let batch = self.batch.finish(self.delivery.compression.load(Ordering::Relaxed));
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
         self.backlog.push_back((self.next_number, batch));
