@@ -222,7 +222,7 @@ impl<'a> View<'_, 'a> {
     /// that it has nothing of are passed over.
     pub(super) fn has_any(&self, first: impl Into<usize>, last: impl Into<usize>) -> bool {
         let slots = &self.frame.slots[self.first + first.into()..=self.first + last.into()];
-        slots.iter().fold(false, |any, position| any | (*position != NONE))
+        slots.iter().copied().fold(NONE, u32::min) != NONE
     }
 
     /// Takes an attribute, so that it does not go to the metadata.

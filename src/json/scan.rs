@@ -39,18 +39,24 @@ pub(crate) fn value(text: &str) -> bool {
 pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     // JSON in a string is full of quotes.
     match bytes.first_chunk().map(|word| special(u64::from_le_bytes(*word))) {
-        Some(special) if special != 0 => position(special),
-        _ => long_plain_length(bytes),
+        Some(0) => WORD + long_plain_length(&bytes[WORD..]),
+        Some(special) => position(special),
+        None => short_plain_length(bytes),
     }
 }
+
+const WORD: usize = size_of::<u64>();
 
 /// Where in a word its first special byte stands.
 fn position(special: u64) -> usize {
     special.trailing_zeros() as usize / 8
 }
 
+fn short_plain_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(bytes.len())
+}
+
 fn long_plain_length(bytes: &[u8]) -> usize {
-    const WORD: usize = size_of::<u64>();
     let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk() {
         let special = special(u64::from_le_bytes(*word));
@@ -59,20 +65,19 @@ fn long_plain_length(bytes: &[u8]) -> usize {
         }
         at += WORD;
         // Names are short; what is longer than two words is likely to be a text.
-        if at == 2 * WORD {
+        if at == WORD {
             while bytes[at..].first_chunk().is_some_and(|block| !has_special(block)) {
                 at += BLOCK;
             }
         }
     }
-    match bytes.last_chunk() {
-        _ if at == bytes.len() => at,
+    match bytes.last_chunk().filter(|_| at < bytes.len()) {
         // Looks at some bytes again, which are known to be plain.
         Some(word) => match special(u64::from_le_bytes(*word)) {
             0 => bytes.len(),
             special => bytes.len() - WORD + position(special),
         },
-        None => bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(bytes.len()),
+        None => at + short_plain_length(&bytes[at..]),
     }
 }
 
