@@ -6,10 +6,12 @@
 
 mod object;
 pub(crate) mod scan;
+mod seen;
 pub(crate) mod walk;
 mod write;
 
 pub(crate) use object::Object;
+pub(crate) use seen::Seen;
 pub(crate) use write::{write_array, write_attribute, write_f64, write_hex, write_i64, write_string};
 
 use serde::Serialize;

@@ -75,10 +75,17 @@ impl Node {
 
     /// Times and ids from the root down.
     pub(crate) fn dotted_order(&self) -> DottedOrder {
-        let mut path = Vec::with_capacity(self.depth().min(super::MAX_DEPTH));
+        // Most chains are short, and need no memory for the way up.
+        let mut nearest = [self; 8];
+        let mut further = Vec::new();
+        let mut length = 0;
         let mut node = self;
         let order = loop {
-            path.push(node);
+            match nearest.get_mut(length) {
+                Some(place) => *place = node,
+                None => further.push(node),
+            }
+            length += 1;
             match &node.above {
                 Above::Node(parent) => node = parent,
                 Above::Order(order) => break Some(order),
@@ -89,7 +96,7 @@ impl Node {
         if let Some(order) = order {
             dotted_order.extend(order);
         }
-        for node in path.iter().rev() {
+        for node in further.iter().rev().chain(nearest[..length.min(nearest.len())].iter().rev()) {
             dotted_order.push(node.id, node.start);
         }
         dotted_order
