@@ -1,6 +1,6 @@
 //! OpenTelemetry's conventions for generative AI, as of 1.37 and newer, `gen_ai.*`.
 
-mod counts;
+pub(super) mod counts;
 mod parameters;
 
 use super::draft::{float, write_member, NameSource, TypeRank};
@@ -221,7 +221,16 @@ fn write_messages(
     output: Option<&str>,
 ) -> Taken {
     let mut taken = Taken::default();
-    if draft.inputs.is_none() && (system.is_some() || input.is_some()) {
+    if draft.inputs.is_none() && input.is_none() {
+        // An older convention may have the messages.
+        taken.system = system.is_some();
+        if let Some(system) = system {
+            draft.instructions.get_or_insert_with(|| system.to_owned());
+        }
+    }
+    if draft.inputs.is_none() && input.is_some() {
+        let before = draft.instructions.take();
+        let system = system.or(before.as_deref());
         let mut messages = Messages::inputs().with_memory(std::mem::take(&mut draft.memory.messages));
         taken.input = input.is_some_and(|input| messages.push_parts(input));
         // Text that is no list of messages is kept as text.

@@ -5,10 +5,11 @@ use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
 /// The members of a JSON object, in their order.
-pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
+#[derive(Clone, Default)]
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Members<'a> {
-    pub(super) fn read(json: &'a str) -> Option<Self> {
+    pub(crate) fn read(json: &'a str) -> Option<Self> {
         let mut walk = Walk::new(json);
         let members = Self::read_next(&mut walk)?;
         walk.end()?;
@@ -49,16 +50,16 @@ impl<'a> Members<'a> {
     }
 
     /// The value under a name. `null` is no value, and the last of several counts.
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.0.iter().rev().find(|(other, value)| other == name && *value != "null").map(|(_, value)| *value)
     }
 
     /// The string under a name, decoded.
-    pub(super) fn get_text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub(crate) fn get_text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.get(name).filter(|value| is_string(value)).map(decode)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
@@ -87,6 +88,16 @@ impl<'a> Members<'a> {
             self.0.retain(|(other, _)| other != name);
             self.0.push((Cow::Borrowed(name), json));
         }
+    }
+
+    /// Puts JSON under a name, in place of what it held.
+    pub(super) fn replace(&mut self, name: &'static str, json: &'a str) {
+        self.remove(name);
+        self.0.push((Cow::Borrowed(name), json));
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|(other, _)| other != name);
     }
 
     /// Moves a value to a name that holds nothing yet.
