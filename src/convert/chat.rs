@@ -1,13 +1,14 @@
 //! A conversation as a run's inputs or outputs.
 
 use super::genai::note;
-use super::messages::Messages;
+use super::messages::{Messages, Side};
 use super::Draft;
 use crate::json::write_string;
 
 /// Writes messages as the inputs or the outputs, if there are none yet, with JSON members `beside`
 /// them. Instructions that came alone go before the inputs.
-pub(super) fn set(draft: &mut Draft, messages: &mut Messages, is_input: bool, beside: &[(&str, &str)]) -> bool {
+pub(super) fn set(draft: &mut Draft, side: Side, messages: &mut Messages, beside: &[(&str, &str)]) -> bool {
+    let is_input = side == Side::Inputs;
     let field = if is_input { &draft.inputs } else { &draft.outputs };
     if field.is_some() || messages.is_empty() {
         return false;
@@ -43,5 +44,5 @@ pub(super) fn settle_instructions(draft: &mut Draft) {
     let instructions = draft.instructions.take().unwrap_or_default();
     let mut messages = Messages::inputs();
     messages.push_system(&instructions);
-    set(draft, &mut messages, true, &[]);
+    set(draft, Side::Inputs, &mut messages, &[]);
 }

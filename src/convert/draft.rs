@@ -13,8 +13,8 @@ pub(super) enum TypeRank {
     Explicit,
     /// `gen_ai.operation.name`
     Operation,
-    /// What a framework calls it. Of several the one whose convention is stronger counts.
-    Framework,
+    /// What other conventions call the kind of a span. Of several the stronger one's counts.
+    Kind,
     /// An attribute that only such spans have.
     Presence,
     Nothing,

@@ -1,8 +1,8 @@
 //! The same conventions before 1.37: indexed attributes, JSON in one attribute, message events.
 
-use super::frame::{attributes, find, is_empty, Convention, View};
 use super::chat;
-use super::messages::{is_indexed, Messages};
+use super::frame::{attributes, find, is_empty, Convention, View};
+use super::messages::{is_indexed, Messages, Side};
 use super::Draft;
 use crate::json::scan;
 use opentelemetry::{trace::Event, Value};
@@ -61,7 +61,8 @@ fn whole(draft: &mut Draft, value: &Value, is_input: bool) -> bool {
 }
 
 fn set(draft: &mut Draft, messages: &mut Messages, is_input: bool) -> bool {
-    chat::set(draft, messages, is_input, &[])
+    let side = if is_input { Side::Inputs } else { Side::Outputs };
+    chat::set(draft, side, messages, &[])
 }
 
 /// Whether an event is one of this convention's messages.

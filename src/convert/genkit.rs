@@ -2,7 +2,7 @@
 
 use super::draft::{NameSource, TypeRank};
 use super::frame::{attributes, Convention, View};
-use super::messages::{write_documents, write_tools, Members, Messages};
+use super::messages::{write_documents, write_tools, Members, Messages, Side};
 use super::usage::Count;
 use super::{chat, encoded, provider, Draft};
 use crate::json::{scan, walk};
@@ -34,7 +34,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         "prompt" => RunType::Prompt,
         _ => RunType::Chain,
     };
-    draft.set_run_type(TypeRank::Framework, kind);
+    draft.set_run_type(TypeRank::Kind, kind);
     draft.is_agent |= subtype == "agent";
     if let Some(name) = view.peek_text(Key::Name) {
         match kind {
@@ -66,9 +66,7 @@ fn model(name: &str, draft: &mut Draft) {
     let (plugin, model) = name.split_once('/').unwrap_or(("", name));
     draft.extra.metadata.insert_str("ls_model_name", model);
     draft.extra.invocation_params.insert_str("model", model);
-    if !plugin.is_empty() {
-        draft.extra.metadata.insert_str("ls_provider", &provider::name(plugin));
-    }
+    provider::set(draft, plugin);
 }
 
 /// `{"messages","tools","config",…}`
@@ -83,7 +81,7 @@ fn request(value: &Value, draft: &mut Draft) -> bool {
     let has_tools = request.get("tools").is_some_and(|json| write_tools(json, &mut tools));
     let others = ["docs", "output", "context"].into_iter().filter_map(|name| Some((name, request.get(name)?)));
     let beside: Vec<_> = has_tools.then_some(("tools", &*tools)).into_iter().chain(others).collect();
-    let written = chat::set(draft, &mut messages, true, &beside);
+    let written = chat::set(draft, Side::Inputs, &mut messages, &beside);
     let extra = &mut draft.extra;
     if has_tools {
         extra.invocation_params.insert_raw("tools", &tools);
@@ -148,7 +146,7 @@ fn response(value: &Value, draft: &mut Draft) -> bool {
         _ => {}
     }
     let custom = response.get("custom").map(|json| ("custom", json));
-    chat::set(draft, &mut messages, false, custom.as_slice())
+    chat::set(draft, Side::Outputs, &mut messages, custom.as_slice())
 }
 
 /// `{"query":{"content":[{"text"}]},"options":{…}}`
@@ -186,7 +184,9 @@ fn vectors(value: &Value, draft: &mut Draft) -> bool {
     let list = scan::object(&text).and_then(Members::read).and_then(|response| response.get("embeddings"));
     let mut vectors = Vec::new();
     let read = list.and_then(|list| {
-        walk::elements(list, |item| vectors.push(Members::read(item).and_then(|item| item.get("embedding")).unwrap_or_default()))
+        walk::elements(list, |item| {
+            vectors.push(Members::read(item).and_then(|item| item.get("embedding")).unwrap_or_default())
+        })
     });
     read.is_some()
         && draft.outputs_with(|out| {

@@ -1,7 +1,7 @@
 //! Google's Agent Development Kit, beside the conventions for generative AI that it follows too.
 
 use super::frame::{attributes, is_empty, Convention, View};
-use super::messages::{write_tools, Members, Messages};
+use super::messages::{write_tools, Members, Messages, Side};
 use super::usage::Count;
 use super::{chat, encoded, Draft};
 use crate::json::{scan, walk, Object};
@@ -26,7 +26,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::Data, |value| {
         let mut messages = Messages::inputs();
         let read = encoded::text(value).is_some_and(|json| messages.push_contents(&json));
-        read && chat::set(draft, &mut messages, true, &[])
+        read && chat::set(draft, Side::Inputs, &mut messages, &[])
     });
     view.take_if(Key::ToolArguments, |value| draft.inputs_with(|out| encoded::write_object(out, "input", value)));
     view.take_if(Key::ToolResponse, |value| draft.outputs_with(|out| encoded::write_object(out, "output", value)));
@@ -53,7 +53,7 @@ fn request(value: &Value, draft: &mut Draft) -> bool {
     }
     let tools = config.get("tools").and_then(tools);
     let beside = tools.as_deref().map(|tools| ("tools", tools));
-    let written = chat::set(draft, &mut messages, true, beside.as_slice());
+    let written = chat::set(draft, Side::Inputs, &mut messages, beside.as_slice());
     if written {
         parameters(&config, tools.as_deref(), draft);
     }
@@ -93,8 +93,8 @@ fn tools(json: &str) -> Option<String> {
         declarations.push_str(json);
     };
     walk::elements(json, |tool| {
-        let functions = Members::read(tool)
-            .and_then(|tool| tool.get("function_declarations").or(tool.get("functionDeclarations")));
+        let functions =
+            Members::read(tool).and_then(|tool| tool.get("function_declarations").or(tool.get("functionDeclarations")));
         if functions.and_then(|functions| walk::elements(functions, &mut add)).is_none() {
             add(tool);
         }
@@ -124,9 +124,8 @@ fn response(value: &Value, draft: &mut Draft) -> bool {
             rest.insert_raw(name, json);
         }
     }
-    let members: Vec<_> =
-        response.iter().filter_map(|(name, _)| rest.get(name).map(|json| (name, json))).collect();
-    chat::set(draft, &mut messages, false, &members)
+    let members: Vec<_> = response.iter().filter_map(|(name, _)| rest.get(name).map(|json| (name, json))).collect();
+    chat::set(draft, Side::Outputs, &mut messages, &members)
 }
 
 /// Google counts a model's thoughts beside its answer; LangSmith counts them in.

@@ -2,7 +2,7 @@
 
 use super::draft::{flag, float, NameSource, TypeRank};
 use super::frame::{is_empty, Convention, View};
-use super::messages::{write_tools, Answer, Messages};
+use super::messages::{write_tools, Answer, Messages, Side};
 use super::{chat, Draft};
 use crate::json::{scan, walk, write_array};
 use crate::run::RunType;
@@ -42,7 +42,7 @@ fn chat(view: &mut View<'_, '_>, draft: &mut Draft) {
         }
         let beside = tools.as_deref().map(|tools| ("tools", tools));
         used_tools = tools.is_some();
-        chat::set(draft, &mut messages, true, beside.as_slice())
+        chat::set(draft, Side::Inputs, &mut messages, beside.as_slice())
     });
     if used {
         take_if(view, "instructions", |_| true);
@@ -54,7 +54,7 @@ fn chat(view: &mut View<'_, '_>, draft: &mut Draft) {
     let mut messages = Messages::outputs();
     let text = text.as_deref().filter(|text| !text.trim().is_empty());
     let answer = Answer { text, tool_calls: calls.as_deref(), ..Answer::default() };
-    if messages.push_answer(answer) && chat::set(draft, &mut messages, false, &[]) {
+    if messages.push_answer(answer) && chat::set(draft, Side::Outputs, &mut messages, &[]) {
         for name in ["response.text", "response.function_calls"] {
             take_if(view, name, |_| true);
         }
@@ -63,7 +63,7 @@ fn chat(view: &mut View<'_, '_>, draft: &mut Draft) {
 
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     let Some(name) = peek(view, "function_tool.name").map(Value::as_str) else { return };
-    draft.set_run_type(TypeRank::Framework, RunType::Tool);
+    draft.set_run_type(TypeRank::Kind, RunType::Tool);
     draft.set_name(NameSource::Tool, &name);
     take_if(view, "function_tool.arguments", |value| draft.set_inputs(value));
     let failed = peek(view, "function_tool.is_error").and_then(flag) == Some(true);

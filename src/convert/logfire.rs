@@ -5,17 +5,14 @@ use super::draft::{number, write_any, write_member, NameSource, Number, TypeRank
 use super::encoded;
 use super::frame::{attributes, is_empty, Convention, View};
 use super::genai::counts;
-use super::messages::{split_conversation, write_tools, Answer, Members, Messages};
+use super::messages::{split_conversation, write_tools, Answer, Members, Messages, Side};
 use super::usage::Count;
 use super::{chat, Draft};
 use crate::json::{scan, walk};
 use crate::run::RunType;
 
-pub(super) const CONVENTION: Convention = Convention {
-    keys: KEYS,
-    families: &["gen_ai.aggregated_usage.details.", "gen_ai.aggregated_usage."],
-    convert,
-};
+pub(super) const CONVENTION: Convention =
+    Convention { keys: KEYS, families: &["gen_ai.aggregated_usage.details.", "gen_ai.aggregated_usage."], convert };
 
 const SUM_DETAILS: u8 = 0;
 const SUM: u8 = 1;
@@ -57,7 +54,9 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     if is_marked {
         events(view, draft);
         view.take_if(Key::Prompt, |value| draft.set_inputs(value));
-        view.take_if(Key::Tools, |value| draft.inputs_with(|out| !is_empty(value) && write_member(out, "tools", value)));
+        view.take_if(Key::Tools, |value| {
+            draft.inputs_with(|out| !is_empty(value) && write_member(out, "tools", value))
+        });
     }
     request(view, draft);
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
@@ -95,7 +94,7 @@ fn agent(view: &mut View<'_, '_>, draft: &mut Draft) {
     if !named && !says_all {
         return;
     }
-    draft.set_run_type(TypeRank::Framework, RunType::Chain);
+    draft.set_run_type(TypeRank::Kind, RunType::Chain);
     draft.is_agent = true;
     if let Some(name) = view.peek_text(Key::AgentName) {
         draft.set_name(NameSource::Agent, name);
@@ -108,7 +107,7 @@ fn agent(view: &mut View<'_, '_>, draft: &mut Draft) {
     for key in [Key::AllMessages, Key::AllEvents] {
         let conversation = view.peek_text(key).and_then(|json| split_conversation(json, first_new));
         let Some((mut given, mut made)) = conversation else { continue };
-        let is_input = chat::set(draft, &mut given, true, &[]);
+        let is_input = chat::set(draft, Side::Inputs, &mut given, &[]);
         let is_output = answer(view, draft, &mut made);
         if is_input || is_output {
             used = true;
@@ -130,7 +129,7 @@ fn answer(view: &mut View<'_, '_>, draft: &mut Draft, made: &mut Messages) -> bo
     });
     let result = result.filter(|json| !(json.starts_with('"') && made.contains(json)));
     let beside = result.as_deref().map(|json| ("output", json));
-    let written = chat::set(draft, made, false, beside.as_slice());
+    let written = chat::set(draft, Side::Outputs, made, beside.as_slice());
     if written {
         view.take(Key::FinalResult);
     }
@@ -142,8 +141,8 @@ fn events(view: &mut View<'_, '_>, draft: &mut Draft) {
     let Some(json) = view.peek_text(Key::Events) else { return };
     let (mut inputs, mut outputs) = (Messages::inputs(), Messages::outputs());
     if inputs.push_event_list(json, &mut outputs) {
-        let is_input = chat::set(draft, &mut inputs, true, &[]);
-        let is_output = chat::set(draft, &mut outputs, false, &[]);
+        let is_input = chat::set(draft, Side::Inputs, &mut inputs, &[]);
+        let is_output = chat::set(draft, Side::Outputs, &mut outputs, &[]);
         if is_input || is_output {
             view.take(Key::Events);
         }
@@ -165,7 +164,7 @@ fn request(view: &mut View<'_, '_>, draft: &mut Draft) {
             Some(message) => messages.push_parts(message),
             None => messages.push_answer(Answer { text: text.as_deref(), ..Answer::default() }),
         };
-        if read && chat::set(draft, &mut messages, false, &[]) {
+        if read && chat::set(draft, Side::Outputs, &mut messages, &[]) {
             view.take(Key::Response);
         }
     }

@@ -28,7 +28,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         let kind = value.as_str();
         let kind = encoded::decode(&kind);
         draft.is_agent |= kind == "AGENT";
-        draft.set_run_type(TypeRank::Framework, run_type(&kind));
+        draft.set_run_type(TypeRank::Kind, run_type(&kind));
         draft.extra.metadata.insert_str("mlflow.spanType", &kind)
     });
     view.take_if(Key::Inputs, |value| draft.inputs_with(|out| encoded::write_object(out, "input", value)));
@@ -41,16 +41,15 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         let read = encoded::text(value).is_some_and(|json| write_tools(&json, &mut tools));
         read && draft.extra.invocation_params.insert_raw("tools", &tools)
     });
+    view.take_if(Key::Provider, |value| {
+        encoded::text(value).is_some_and(|provider| super::provider::set(draft, &provider))
+    });
     let extra = &mut draft.extra;
     view.take_if(Key::Model, |value| {
         encoded::text(value).is_some_and(|model| {
             extra.invocation_params.insert_str("model", &model);
             extra.metadata.insert_str("ls_model_name", &model)
         })
-    });
-    view.take_if(Key::Provider, |value| {
-        encoded::text(value)
-            .is_some_and(|provider| extra.metadata.insert_str("ls_provider", &super::provider::name(&provider)))
     });
     for (key, name) in [(Key::Session, "thread_id"), (Key::User, "user_id")] {
         view.take_if(key, |value| {

@@ -31,6 +31,7 @@ use crate::json::{write_array, write_hex, write_string, Json, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
 use draft::{insert_any, Draft, Memory};
+pub(crate) use events::EventLimits;
 use frame::{Convention, Frame, Left};
 use opentelemetry::trace::{Link, SpanKind};
 use opentelemetry::KeyValue;
@@ -100,13 +101,20 @@ impl Origin {
 pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
     input_tokens: InputTokens,
+    event_limits: EventLimits,
     frame: Frame,
     memory: Memory,
 }
 
 impl Converter {
     pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens) -> Self {
-        Self { origin, input_tokens, frame: Frame::default(), memory: Memory::default() }
+        let event_limits = EventLimits::default();
+        Self { origin, input_tokens, event_limits, frame: Frame::default(), memory: Memory::default() }
+    }
+
+    pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
+        self.event_limits = limits;
+        self
     }
 
     /// Makes a run of a span. `interrupted` says that the span never ended.
@@ -132,7 +140,7 @@ impl Converter {
         }
         chat::settle_instructions(&mut draft);
         settle_type(&mut draft);
-        events::rest(&span.events, &mut draft);
+        events::rest(&span.events, self.event_limits, &mut draft);
         self.keep_left(attributes, &mut draft);
         describe(span, node, &mut draft.extra);
         let origin = self.origin.get();

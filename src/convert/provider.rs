@@ -1,6 +1,20 @@
 //! Providers by the names that LangSmith prices models under.
 
+use super::Draft;
 use std::borrow::Cow;
+
+/// Notes who has the model, if nobody has yet.
+pub(super) fn set(draft: &mut Draft, raw: &str) -> bool {
+    let metadata = &mut draft.extra.metadata;
+    let provider = name(raw);
+    if provider.is_empty() || !metadata.insert_str("ls_provider", &provider) {
+        return false;
+    }
+    if provider != raw {
+        metadata.insert_str("gen_ai_provider_name", raw);
+    }
+    true
+}
 
 /// LangSmith's name for a provider that instrumentations call otherwise.
 pub(super) fn name(raw: &str) -> Cow<'_, str> {

@@ -156,20 +156,10 @@ fn run_type(operation: &str) -> Option<RunType> {
 }
 
 fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
     for key in [Key::Provider, Key::System] {
-        view.take_if(key, |value| {
-            let raw = value.as_str();
-            if raw.trim().is_empty() || extra.metadata.contains("ls_provider") {
-                return false;
-            }
-            let provider = super::provider::name(&raw);
-            if provider != raw {
-                extra.metadata.insert("gen_ai_provider_name", value);
-            }
-            extra.metadata.insert_str("ls_provider", &provider)
-        });
+        view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
+    let extra = &mut draft.extra;
     let mut named = false;
     for (key, metadata) in [(Key::RequestModel, "ls_model_name"), (Key::ResponseModel, "response_model")] {
         view.take_if(key, |value| {

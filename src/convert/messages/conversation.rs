@@ -13,7 +13,9 @@ use crate::json::scan;
 pub(crate) fn split_conversation(json: &str, first_new: Option<usize>) -> Option<(Messages, Messages)> {
     let messages = read(json)?;
     let begins = match first_new {
-        Some(first) => messages.iter().enumerate().position(|(at, message)| at >= first && role(message) == "assistant"),
+        Some(first) => {
+            messages.iter().enumerate().position(|(at, message)| at >= first && role(message) == "assistant")
+        }
         None => messages.iter().rposition(is_question).map_or(Some(0), |question| Some(question + 1)),
     };
     let (given, made) = messages.split_at(begins.unwrap_or(messages.len()));
@@ -89,7 +91,8 @@ fn name_kind(part: &mut Part<'_>) {
 /// A list of objects that each have a role, or are an event.
 fn read(json: &str) -> Option<Vec<Members<'_>>> {
     let messages = Members::read_all(scan::document(json)?)?;
-    let known = |message: &Members<'_>| ["role", "event.name"].iter().any(|name| message.get(name).is_some_and(is_string));
+    let known =
+        |message: &Members<'_>| ["role", "event.name"].iter().any(|name| message.get(name).is_some_and(is_string));
     (!messages.is_empty() && messages.iter().all(known)).then_some(messages)
 }
 

@@ -162,15 +162,21 @@ mod tests {
     #[test]
     fn keeps_parts_it_does_not_know() {
         let message = json!({"role": "model", "parts": [{"executable_code": {"code": "1+1", "language": "PYTHON"}}]});
-        assert_eq!(converted(&message)[0]["content"], json!([{"executable_code": {"code": "1+1", "language": "PYTHON"}}]));
+        assert_eq!(
+            converted(&message)[0]["content"],
+            json!([{"executable_code": {"code": "1+1", "language": "PYTHON"}}])
+        );
     }
 
     #[test]
     fn reads_instructions_in_every_shape() {
-        for json in [r#""#, "Be brief.", r#"{"parts":[{"text":"Be brief."}]}"#, r#"[{"text":"Be brief."}]"#, r#"["Be brief."]"#] {
+        for json in
+            [r#""#, "Be brief.", r#"{"parts":[{"text":"Be brief."}]}"#, r#"[{"text":"Be brief."}]"#, r#"["Be brief."]"#]
+        {
             let mut messages = Messages::inputs();
             messages.push_system_content(json);
-            let expected = if json.is_empty() { json!([]) } else { json!([{"role": "system", "content": "Be brief."}]) };
+            let expected =
+                if json.is_empty() { json!([]) } else { json!([{"role": "system", "content": "Be brief."}]) };
             assert_eq!(list(&messages), expected, "{json}");
         }
     }

@@ -48,7 +48,7 @@ pub(crate) struct Messages {
 
 /// Where the messages stand in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Inputs,
     Outputs,
 }

@@ -45,7 +45,8 @@ fn write_tool(json: &str, tool: &Members<'_>, out: &mut String) {
         write_member(out, "description", description);
     }
     // Anthropic, MCP and pydantic-ai each have a word of their own for the parameters.
-    let parameters = super::blocks::first(tool, &["parameters", "input_schema", "inputSchema", "parameters_json_schema"]);
+    let parameters =
+        super::blocks::first(tool, &["parameters", "input_schema", "inputSchema", "parameters_json_schema"]);
     if let Some(schema) = tool.get(parameters) {
         write_member(out, "parameters", schema);
     }

@@ -101,9 +101,9 @@ fn read_part(mut part: Members<'_>) -> Part<'_> {
         }
         "image" | "file" => {
             part.rename(if kind == "image" { "image" } else { "data" }, "content");
-            let is_url = part.get_text("content").is_some_and(|content| {
-                ["http:", "https:", "data:"].iter().any(|scheme| content.starts_with(scheme))
-            });
+            let is_url = part
+                .get_text("content")
+                .is_some_and(|content| ["http:", "https:", "data:"].iter().any(|scheme| content.starts_with(scheme)));
             if is_url {
                 part.rename("content", "uri");
             }
@@ -189,8 +189,14 @@ mod tests {
         assert!(outputs.push_answer(Answer { text: Some("5"), ..Answer::default() }));
         assert!(!outputs.push_answer(Answer { tool_calls: Some("[]"), ..Answer::default() }));
         let messages = list(&outputs);
-        assert_eq!(messages[0]["content"], json!([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "[1]"}]));
-        assert_eq!(messages[0]["tool_calls"][0], json!({"id": "c", "type": "function", "function": {"name": "add", "arguments": "{\"a\":2}"}}));
+        assert_eq!(
+            messages[0]["content"],
+            json!([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "[1]"}])
+        );
+        assert_eq!(
+            messages[0]["tool_calls"][0],
+            json!({"id": "c", "type": "function", "function": {"name": "add", "arguments": "{\"a\":2}"}})
+        );
         assert_eq!(messages[0]["tool_calls"][1]["function"], json!({"name": "add", "arguments": "{\"a\":3}"}));
         assert_eq!(messages[1], json!({"role": "assistant", "content": "5"}));
     }

@@ -6,12 +6,11 @@ mod settings;
 
 use super::draft::{NameSource, TypeRank};
 use super::frame::{attributes, is_empty, Convention, View};
-use super::messages::{write_tools, Answer, Members, Messages};
+use super::messages::{write_tools, Answer, Members, Messages, Side};
 use super::{chat, encoded, provider, Draft};
 use crate::json::{scan, write_array, write_attribute, write_string, Object};
 use crate::run::RunType;
 use opentelemetry::{Array, Value};
-use std::borrow::Cow;
 
 pub(super) const CONVENTION: Convention = Convention {
     keys: KEYS,
@@ -79,7 +78,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 
 fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
     let Some(operation) = view.peek_text(Key::Operation) else { return };
-    draft.set_run_type(TypeRank::Framework, run_type(operation));
+    draft.set_run_type(TypeRank::Kind, run_type(operation));
     draft.extra.metadata.insert_str("ai.operationId", operation);
     // The same, with the application's own name for it.
     for key in [Key::Operation, Key::OperationName, Key::ResourceName] {
@@ -103,21 +102,14 @@ fn run_type(operation: &str) -> RunType {
 }
 
 fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
-    let mut is_completion = false;
-    view.take_if(Key::Provider, |value| {
-        let raw = value.as_str();
-        is_completion = raw.ends_with(".completion");
-        let name = provider::name(&raw);
+    if let Some(raw) = view.take_text(Key::Provider) {
+        draft.is_text_completion |= raw.ends_with(".completion");
         // `openai.chat`: what follows is a kind of model, unless the whole is a name that is known.
-        let name = if name == raw { Cow::Borrowed(raw.split('.').next().unwrap_or_default()) } else { name };
-        !is_empty(value) && {
-            extra.metadata.insert_str("gen_ai_provider_name", &raw);
-            extra.metadata.insert_str("ls_provider", &name);
-            true
-        }
-    });
-    draft.is_text_completion |= is_completion;
+        let name = if provider::name(raw) == raw { raw.split('.').next().unwrap_or_default() } else { raw };
+        provider::set(draft, name);
+        draft.extra.metadata.insert_str("gen_ai_provider_name", raw);
+    }
+    let extra = &mut draft.extra;
     view.take_if(Key::Model, |value| {
         !is_empty(value) && {
             extra.invocation_params.insert("model", value);
@@ -149,16 +141,18 @@ fn prompt(view: &mut View<'_, '_>, draft: &mut Draft) {
             let Some(text) = encoded::text(value) else { return false };
             let mut messages = Messages::inputs();
             if messages.push_model_messages(&text) || push_prompt(&mut messages, &text) {
-                chat::set(draft, &mut messages, true, beside.as_slice())
+                chat::set(draft, Side::Inputs, &mut messages, beside.as_slice())
             } else {
                 draft.inputs_with(|out| encoded::write_object(out, "input", value))
             }
         });
     }
     let parameters = &mut draft.extra.invocation_params;
-    view.take_if(Key::Tools, |_| has_tools && {
-        parameters.insert_raw("tools", &tools);
-        true
+    view.take_if(Key::Tools, |_| {
+        has_tools && {
+            parameters.insert_raw("tools", &tools);
+            true
+        }
     });
     view.take_if(Key::ToolChoice, |value| super::draft::insert_any(parameters, "tool_choice", value));
 }
@@ -199,7 +193,7 @@ fn answer(view: &mut View<'_, '_>, draft: &mut Draft) {
     let text = text.or(object.filter(|_| draft.run_type() == RunType::Llm));
     let mut messages = Messages::outputs();
     let read = messages.push_answer(Answer { text, reasoning, tool_calls: calls.as_deref() });
-    if read && chat::set(draft, &mut messages, false, &[]) {
+    if read && chat::set(draft, Side::Outputs, &mut messages, &[]) {
         for key in [Key::Text, Key::OldText, Key::Reasoning, Key::ToolCalls, Key::OldToolCalls] {
             view.take(key);
         }

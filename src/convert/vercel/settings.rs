@@ -20,7 +20,7 @@ pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
             "stopSequences" => (Cow::Borrowed("stop"), "ls_stop"),
             other => (snake_case(other), ""),
         };
-        let mut insert = |object: &mut crate::json::Object, name: &str| match value {
+        let insert = |object: &mut crate::json::Object, name: &str| match value {
             Value::String(_) | Value::Array(_) => insert_any(object, name, value),
             _ => insert_number(object, name, value),
         };
