@@ -6,6 +6,7 @@ use super::Draft;
 use crate::json::{scan, walk, write_string};
 use opentelemetry::Value;
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// The text that was encoded; of anything but a text, its JSON.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
@@ -65,7 +66,7 @@ pub(super) fn write_vectors<'a>(out: &mut String, lists: impl IntoIterator<Item 
             walk::elements(list.trim(), |_| dimensions += 1);
         }
     }
-    out.push_str(&format!("{{\"embeddings\":{vectors},\"dimensions\":{dimensions}}}"));
+    let _ = write!(out, "{{\"embeddings\":{vectors},\"dimensions\":{dimensions}}}");
 }
 
 #[cfg(test)]

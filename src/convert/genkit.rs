@@ -86,23 +86,23 @@ fn request(value: &Value, draft: &mut Draft) -> bool {
     if has_tools {
         extra.invocation_params.insert_raw("tools", &tools);
     }
-    let config = request.get("config").filter(|json| json.starts_with('{')).unwrap_or("{}");
-    walk::members(config, |name, json| {
-        let (name, metadata) = match name.trim_matches('"') {
+    let config = request.get("config").and_then(Members::read).unwrap_or_default();
+    for (name, json) in config.iter() {
+        let (name, metadata) = match name {
             "temperature" => ("temperature", "ls_temperature"),
             "maxOutputTokens" => ("max_tokens", "ls_max_tokens"),
             "stopSequences" => ("stop", "ls_stop"),
             "topK" => ("top_k", ""),
             "topP" => ("top_p", ""),
             // A key that a caller brought along.
-            "apiKey" => return,
+            "apiKey" => continue,
             other => (other, ""),
         };
         extra.invocation_params.insert_raw(name, json);
         if !metadata.is_empty() {
             extra.metadata.insert_raw(metadata, json);
         }
-    });
+    }
     written
 }
 

@@ -4,7 +4,7 @@ use super::frame::{attributes, is_empty, Convention, View};
 use super::messages::{write_tools, Members, Messages, Side};
 use super::usage::Count;
 use super::{chat, encoded, Draft};
-use crate::json::{scan, walk, Object};
+use crate::json::{scan, walk};
 use opentelemetry::Value;
 
 pub(super) const CONVENTION: Convention = Convention { keys: KEYS, families: &[], convert };
@@ -118,13 +118,13 @@ fn response(value: &Value, draft: &mut Draft) -> bool {
     if !response.get("content").is_some_and(|content| messages.push_contents(content)) {
         return draft.set_outputs(value);
     }
-    let mut rest = Object::default();
-    for (name, json) in response.iter() {
-        if !matches!(name, "content" | "usage_metadata" | "finish_reason" | "messages") && json != "null" {
-            rest.insert_raw(name, json);
+    let mut names = Vec::new();
+    for (name, _) in response.rest(&["content", "usage_metadata", "finish_reason", "messages"]) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
-    let members: Vec<_> = response.iter().filter_map(|(name, _)| rest.get(name).map(|json| (name, json))).collect();
+    let members: Vec<_> = names.into_iter().filter_map(|name| Some((name, response.get(name)?))).collect();
     chat::set(draft, Side::Outputs, &mut messages, &members)
 }
 

@@ -1,4 +1,4 @@
-//! LiveKit's agents, `lk.*`. What belongs to a user has been `lk.pii.*` since 2026.
+//! The agents of `LiveKit`, `lk.*`. What belongs to a user has been `lk.pii.*` since 2026.
 
 use super::draft::{flag, float, NameSource, TypeRank};
 use super::frame::{is_empty, Convention, View};

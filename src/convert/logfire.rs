@@ -8,7 +8,7 @@ use super::genai::counts;
 use super::messages::{split_conversation, write_tools, Answer, Members, Messages, Side};
 use super::usage::Count;
 use super::{chat, Draft};
-use crate::json::{scan, walk};
+use crate::json::scan;
 use crate::run::RunType;
 
 pub(super) const CONVENTION: Convention =
@@ -173,18 +173,16 @@ fn request(view: &mut View<'_, '_>, draft: &mut Draft) {
 
 /// Members of the object become parameters; the functions among them are tools.
 fn merge_parameters(json: &str, draft: &mut Draft) -> bool {
-    let Some(json) = scan::object(&encoded::decode(json)).map(str::to_owned) else { return false };
+    let json = encoded::decode(json);
+    let Some(members) = scan::object(&json).and_then(Members::read) else { return false };
     let parameters = &mut draft.extra.invocation_params;
-    walk::members(&json, |name, value| {
-        let name = name.trim_matches('"');
+    for (name, value) in members.iter() {
+        let mut tools = String::new();
         if name != "function_tools" {
             parameters.insert_raw(name, value);
-            return;
-        }
-        let mut tools = String::new();
-        if !parameters.contains("tools") && write_tools(value, &mut tools) {
+        } else if !parameters.contains("tools") && write_tools(value, &mut tools) {
             parameters.insert_raw("tools", &tools);
         }
-    });
+    }
     true
 }

@@ -1,4 +1,4 @@
-//! MLflow's tracing. Every value is JSON, texts and numbers too.
+//! The tracing of `MLflow`. Every value is JSON, texts and numbers too.
 
 use super::draft::TypeRank;
 use super::encoded;

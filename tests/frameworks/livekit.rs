@@ -1,4 +1,4 @@
-//! LiveKit's agents.
+//! The agents of `LiveKit`.
 
 use super::{call, check};
 use serde_json::json;

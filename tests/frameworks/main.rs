@@ -7,6 +7,7 @@ mod livekit;
 mod logfire;
 mod mlflow;
 mod never_forwarded;
+mod properties;
 mod rig;
 mod vercel;
 

@@ -1,4 +1,4 @@
-//! MLflow.
+//! `MLflow`.
 
 use super::check;
 use serde_json::json;

@@ -21,7 +21,9 @@ pub(crate) fn split_conversation(json: &str, first_new: Option<usize>) -> Option
     let (given, made) = messages.split_at(begins.unwrap_or(messages.len()));
     let (mut inputs, mut outputs) = (Messages::inputs(), Messages::outputs());
     for (list, messages) in [(&mut inputs, given), (&mut outputs, made)] {
-        messages.iter().for_each(|message| list.push_listed(message));
+        for message in messages {
+            list.push_listed(message);
+        }
     }
     Some((inputs, outputs))
 }

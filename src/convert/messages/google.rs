@@ -17,7 +17,9 @@ impl Messages {
         };
         for message in &messages {
             let role = role_of(message.get("role"), self.side.role());
-            let parts = message.get("parts").or(message.get("content")).and_then(read_parts).unwrap_or_default();
+            let list = message.get("parts").or(message.get("content")).unwrap_or("[]");
+            // What is no list of parts after all is kept as the text it is.
+            let parts = read_parts(list).unwrap_or_else(|| vec![Part::text(list)]);
             self.push_turns(&role, &parts, Some(message));
         }
         true
@@ -71,9 +73,15 @@ fn read_part(mut part: Members<'_>) -> Part<'_> {
         ("thoughtSignature", "signature"),
         ("thought_signature", "signature"),
     ];
+    if part.get("type").is_some_and(|kind| !is_string(kind)) {
+        return Part::of_kind(Kind::Other, part);
+    }
     let inner = INNER.iter().find_map(|(name, kind)| {
-        let inner = part.get(name).filter(|json| is_object(json))?;
-        Some((*name, Members::read(inner)?, *kind))
+        let inner = part.get(name).filter(|json| is_object(json)).and_then(Members::read)?;
+        // What stands beside it goes along; a name that both have would lose one of its values.
+        let fits =
+            inner.get("type").is_none_or(is_string) && part.rest(&[name]).all(|(other, _)| inner.get(other).is_none());
+        fits.then_some((*name, inner, *kind))
     });
     let (mut members, kind) = match inner {
         Some((name, mut members, kind)) => {

@@ -1,4 +1,4 @@
-//! A chat as LiveKit's agents keep it: messages, calls and their answers are items of one list.
+//! A chat as the agents of `LiveKit` keep it: messages, calls and their answers are items of one list.
 
 use super::part::{Kind, Part};
 use super::read::{elements, is_object, is_string, Members};
@@ -67,9 +67,9 @@ fn read_content(json: &str) -> Vec<Part<'_>> {
         None => Part::text(json),
         Some(mut part) => {
             part.rename("transcript", "text");
-            let is_image = part.get("image").is_some_and(is_string);
-            part.rename("image", "uri");
+            let is_image = part.get("image").is_some_and(is_string) && part.get("type").is_none_or(is_string);
             if is_image {
+                part.rename("image", "uri");
                 part.add("modality", "\"image\"");
                 Part::of_kind(Kind::Url, part)
             } else {

@@ -64,7 +64,7 @@ impl<'a> Members<'a> {
     }
 
     /// The members that are not `known` and not `null`.
-    pub(super) fn rest<'s>(&'s self, known: &'s [&str]) -> impl Iterator<Item = (&'s str, &'a str)> {
+    pub(crate) fn rest<'s>(&'s self, known: &'s [&str]) -> impl Iterator<Item = (&'s str, &'a str)> {
         self.iter().filter(move |(name, value)| *value != "null" && !known.contains(name))
     }
 
@@ -102,7 +102,7 @@ impl<'a> Members<'a> {
 
     /// Moves a value to a name that holds nothing yet.
     pub(super) fn rename(&mut self, from: &str, to: &'static str) {
-        if let Some(value) = self.get(from) {
+        if let Some(value) = self.get(from).filter(|_| self.get(to).is_none()) {
             self.0.retain(|(name, _)| name != from);
             self.add(to, value);
         }

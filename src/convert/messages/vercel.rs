@@ -93,7 +93,10 @@ fn read_part(mut part: Members<'_>) -> Part<'_> {
             part.rename("result", "response");
             // `{"type":"json","value":…}` since version 5.
             let typed = part.get("response").filter(|json| is_object(json)).and_then(Members::read);
-            let typed = typed.filter(|output| output.get("type").is_some_and(is_string));
+            let is_typed = |output: &Members<'_>| {
+                output.get("type").is_some_and(is_string) && output.rest(&["type", "value"]).next().is_none()
+            };
+            let typed = typed.filter(is_typed);
             if let Some(value) = typed.as_ref().and_then(|output| output.get("value")) {
                 part.replace("response", value);
             }
@@ -117,7 +120,7 @@ fn read_part(mut part: Members<'_>) -> Part<'_> {
     }
 }
 
-/// `toolCallId` (LiveKit: `call_id`) and `toolName` by the names that everybody else has for them.
+/// `toolCallId` (elsewhere `call_id`) and `toolName` by the names that everybody else has for them.
 fn name_call(call: &mut Members<'_>) {
     call.rename("toolCallId", "id");
     call.rename("call_id", "id");
