@@ -11,11 +11,9 @@ use super::{chat, Draft};
 use crate::json::scan;
 use crate::run::RunType;
 
-pub(super) const CONVENTION: Convention =
-    Convention { keys: KEYS, families: &["gen_ai.aggregated_usage.details.", "gen_ai.aggregated_usage."], convert };
+pub(super) const CONVENTION: Convention = Convention { keys: KEYS, families: &["gen_ai.aggregated_usage."], convert };
 
-const SUM_DETAILS: u8 = 0;
-const SUM: u8 = 1;
+const SUM: u8 = 0;
 
 attributes! {
     Message = "logfire.msg",
@@ -69,14 +67,11 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 
     view.take_if(Key::Cost, |value| draft.usage.set(Count::TotalCost, value));
     for preferred in [true, false] {
-        view.take_family(SUM, |name, value| match counts::count(name) {
+        view.take_family(SUM, |name, value| match count(name) {
             Some((count, first)) if first == preferred => draft.usage.set(count, value),
             _ => false,
         });
     }
-    view.take_family(SUM_DETAILS, |name, value| {
-        counts::detail(name).is_some_and(|count| draft.usage.set(count, value))
-    });
 
     view.rename(Key::Message, &mut draft.extra.metadata, "message");
     if let Some(tags) = view.take(Key::Tags) {
@@ -84,6 +79,14 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     }
     for key in [Key::Schema, Key::Template, Key::SpanType, Key::PendingParent] {
         view.take(key);
+    }
+}
+
+/// As behind `gen_ai.usage.`
+fn count(name: &str) -> Option<(Count, bool)> {
+    match name.strip_prefix("details.") {
+        Some(detail) => Some((counts::detail(detail)?, false)),
+        None => counts::count(name),
     }
 }
 

@@ -45,6 +45,9 @@ fn without_kind(raw: &str) -> &str {
         ".speech",
         ".transcription",
     ];
+    if !raw.contains('.') {
+        return raw;
+    }
     KINDS.iter().find_map(|kind| raw.strip_suffix(kind)).filter(|name| !name.is_empty()).unwrap_or(raw)
 }
 

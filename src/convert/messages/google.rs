@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn reads_instructions_in_every_shape() {
         for json in
-            [r#""#, "Be brief.", r#"{"parts":[{"text":"Be brief."}]}"#, r#"[{"text":"Be brief."}]"#, r#"["Be brief."]"#]
+            ["", "Be brief.", r#"{"parts":[{"text":"Be brief."}]}"#, r#"[{"text":"Be brief."}]"#, r#"["Be brief."]"#]
         {
             let mut messages = Messages::inputs();
             messages.push_system_content(json);

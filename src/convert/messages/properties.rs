@@ -153,6 +153,8 @@ fn mark(value: &mut Value, marks: &mut usize) {
     }
 }
 
+type Push = fn(&mut Messages, &str) -> bool;
+
 /// Fails on an object that has a name twice: most readers would lose one of the two.
 struct Distinct;
 
@@ -224,7 +226,6 @@ proptest! {
         let mut marks = 0;
         let mut json = json;
         mark(&mut json, &mut marks);
-        type Push = fn(&mut Messages, &str) -> bool;
         let ways: [(Value, Push); 4] = [
             (json!({"role": "user", "parts": [json]}), Messages::push_contents),
             (json!([{"role": "model", "content": [json]}]), Messages::push_contents),
