@@ -29,6 +29,7 @@ pub(super) fn set(draft: &mut Draft, side: Side, messages: &mut Messages, beside
         true
     };
     let written = if is_input { draft.inputs_with(write) } else { draft.outputs_with(write) };
+    draft.outputs_are_ours |= written && !is_input && beside.is_empty();
     note(draft, messages);
     written
 }

@@ -1,6 +1,7 @@
 //! Values that an instrumentation wrote as JSON, whatever they were, and some of them twice.
 
 use super::draft::write_raw_object;
+use super::messages::Members;
 use super::usage::Count;
 use super::Draft;
 use crate::json::{scan, walk, write_string};
@@ -47,13 +48,13 @@ pub(super) fn write_object(out: &mut String, name: &str, value: &Value) -> bool 
 
 /// Takes counts from the members of a JSON object, by their names.
 pub(super) fn counts(draft: &mut Draft, json: &str, count: impl Fn(&str) -> Option<Count>) -> bool {
-    let Some(json) = scan::object(json) else { return false };
+    let Some(members) = scan::object(json).and_then(Members::read) else { return false };
     let mut any = false;
-    walk::members(json, |name, value| {
-        if let Some(count) = count(name.trim_matches('"')) {
+    for (name, value) in members.iter() {
+        if let Some(count) = count(name) {
             any |= draft.usage.set(count, &Value::String(value.trim_matches('"').to_owned().into()));
         }
-    });
+    }
     any
 }
 
