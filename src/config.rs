@@ -1,6 +1,6 @@
 //! What can be configured, and the checks on it.
 
-use crate::convert::InputTokens;
+use crate::convert::{EventLimits, InputTokens};
 use crate::env;
 use crate::error::ConfigError;
 use crate::lineage::{RunIds, SpanFilter};
@@ -61,6 +61,7 @@ pub struct Config {
     pub(crate) project: String,
     pub(crate) run_ids: RunIds,
     pub(crate) input_tokens: InputTokens,
+    pub(crate) events: EventLimits,
     pub(crate) batch_runs: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) flush_interval: Duration,
@@ -121,6 +122,7 @@ impl Default for Config {
             project: "default".into(),
             run_ids: RunIds::V7,
             input_tokens: InputTokens::Auto,
+            events: EventLimits::default(),
             batch_runs: 100,
             batch_bytes: 20 << 20,
             flush_interval: Duration::from_millis(500),
@@ -242,6 +244,19 @@ impl Config {
     /// How input counts of Anthropic's models are meant; told from the numbers by default.
     pub fn with_anthropic_input_tokens(mut self, meaning: InputTokens) -> Self {
         self.input_tokens = meaning;
+        self
+    }
+
+    /// The most events of a span that go to its run; 64 by default, and 0 is none. Exceptions and the
+    /// first token come on top. How many stayed behind is `omitted_events_count` in the run's `extra.otel`.
+    pub fn with_max_events(mut self, events: usize) -> Self {
+        self.events.count = events;
+        self
+    }
+
+    /// Leaves out events of `tracing` that are more verbose than this; INFO by default.
+    pub fn with_event_level(mut self, level: tracing::Level) -> Self {
+        self.events.level = level;
         self
     }
 

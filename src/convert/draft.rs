@@ -13,6 +13,8 @@ pub(super) enum TypeRank {
     Explicit,
     /// `gen_ai.operation.name`
     Operation,
+    /// What other conventions call the kind of a span. Of several the stronger one's counts.
+    Kind,
     /// An attribute that only such spans have.
     Presence,
     Nothing,
@@ -26,6 +28,8 @@ pub(super) enum NameSource {
     Tool,
     /// Counts for agents and workflows.
     Agent,
+    /// What the application calls the whole call of a framework.
+    Function,
 }
 
 /// Memory that one run leaves to the next.
@@ -56,7 +60,7 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Draft {
     run_type: (TypeRank, RunType),
-    names: [Option<Cow<'static, str>>; 3],
+    names: [Option<Cow<'static, str>>; 4],
     pub(super) inputs: Option<Json>,
     pub(super) outputs: Option<Json>,
     /// This crate wrote the outputs: they have no members but its own.
@@ -74,10 +78,12 @@ pub(super) struct Draft {
     pub(super) failed: Option<String>,
     pub(super) is_agent: bool,
     pub(super) has_messages: bool,
+    /// Instructions that came without messages. They go before those that a later source has.
+    pub(super) instructions: Option<String>,
     pub(super) is_text_completion: bool,
-    /// The span was made by rig, and counts cached tokens beside the input.
     pub(super) is_rig: bool,
-    pub(super) rig_exclusive: bool,
+    /// The instrumentation is known to count the cached tokens of Anthropic's models beside the input.
+    pub(super) exclusive_input: bool,
     pub(super) finish_reason: Option<String>,
     /// Where the application wanted the run to stand, as far as attributes say.
     pub(super) placement: Vec<(&'static str, String)>,
@@ -116,7 +122,7 @@ impl Draft {
         let extra = std::mem::take(&mut memory.extra);
         Self {
             run_type: (TypeRank::Nothing, RunType::Chain),
-            names: [const { None }; 3],
+            names: [const { None }; 4],
             inputs: None,
             outputs: None,
             outputs_are_ours: false,
@@ -131,9 +137,10 @@ impl Draft {
             failed: None,
             is_agent: false,
             has_messages: false,
+            instructions: None,
             is_text_completion: false,
             is_rig: false,
-            rig_exclusive: false,
+            exclusive_input: false,
             finish_reason: None,
             placement: Vec::new(),
             is_tracing: false,
@@ -162,10 +169,11 @@ impl Draft {
 
     /// The name for a run of the type that it turned out to be.
     pub(super) fn take_name(&mut self) -> Option<Cow<'static, str>> {
-        let [explicit, tool, agent] = std::mem::take(&mut self.names);
+        let [explicit, tool, agent, function] = std::mem::take(&mut self.names);
         explicit
             .or_else(|| tool.filter(|_| self.run_type() == RunType::Tool))
             .or_else(|| agent.filter(|_| self.is_agent))
+            .or(function)
     }
 
     /// Writes the inputs, if nobody has, and if `write` says that it wrote an object.

@@ -241,6 +241,15 @@ impl<'a> View<'_, 'a> {
         (position != NONE).then(|| &self.attributes[position as usize].value)
     }
 
+    /// Gives an attribute back: on this span its name means something else.
+    pub(super) fn disown(&mut self, key: impl Into<usize>) {
+        let place = &mut self.frame.slots[self.first + key.into()];
+        let attribute = std::mem::replace(place, NONE);
+        if attribute != NONE {
+            self.frame.rest.push(Member { hash: 0, attribute, convention: u8::MAX, family: 0, prefix: 0 });
+        }
+    }
+
     /// Takes an attribute if `accept` says so.
     pub(super) fn take_if(&mut self, key: impl Into<usize>, accept: impl FnOnce(&'a Value) -> bool) -> bool {
         let key = key.into();

@@ -1,8 +1,8 @@
 //! The same conventions before 1.37: indexed attributes, JSON in one attribute, message events.
 
+use super::chat;
 use super::frame::{attributes, find, is_empty, Convention, View};
-use super::genai::note;
-use super::messages::{is_indexed, Messages};
+use super::messages::{is_indexed, Messages, Side};
 use super::Draft;
 use crate::json::scan;
 use opentelemetry::{trace::Event, Value};
@@ -61,17 +61,8 @@ fn whole(draft: &mut Draft, value: &Value, is_input: bool) -> bool {
 }
 
 fn set(draft: &mut Draft, messages: &mut Messages, is_input: bool) -> bool {
-    let write = |out: &mut String| {
-        out.push_str("{\"messages\":");
-        messages.write_to(out);
-        out.push('}');
-        !messages.is_empty()
-    };
-    let written = if is_input { draft.inputs_with(write) } else { draft.outputs_with(write) };
-    if written {
-        note(draft, messages);
-    }
-    written
+    let side = if is_input { Side::Inputs } else { Side::Outputs };
+    chat::set(draft, side, messages, &[])
 }
 
 /// Whether an event is one of this convention's messages.

@@ -5,23 +5,33 @@
 //! What nobody took goes to the metadata.
 
 mod attachment;
+mod chat;
 mod draft;
+mod encoded;
 mod events;
 mod frame;
 mod genai;
 mod genai_old;
+mod genkit;
+mod google_adk;
 mod langsmith;
+mod livekit;
+mod logfire;
 mod messages;
+mod mlflow;
 mod openinference;
+mod presence;
 mod provider;
 mod status;
 mod tracing_fields;
 mod usage;
+mod vercel;
 
 use crate::json::{write_array, write_hex, write_string, Json, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
 use draft::{insert_any, Draft, Memory};
+pub(crate) use events::EventLimits;
 use frame::{Convention, Frame, Left};
 use opentelemetry::trace::{Link, SpanKind};
 use opentelemetry::KeyValue;
@@ -39,9 +49,18 @@ const CONVENTIONS: &[Convention] = &[
     genai::CONVENTION,
     openinference::CONVENTION,
     genai_old::CONVENTION,
+    logfire::CONVENTION,
+    vercel::CONVENTION,
+    mlflow::CONVENTION,
+    google_adk::CONVENTION,
+    livekit::CONVENTION,
+    genkit::CONVENTION,
+    presence::CONVENTION,
 ];
 /// Events with the details of a call rank behind this convention.
 const GENAI: usize = 2;
+/// Events that are messages rank behind this one.
+const GENAI_OLD: usize = 4;
 
 /// What describes the process, for the first run of each trace in it.
 #[derive(Debug, Default)]
@@ -82,13 +101,20 @@ impl Origin {
 pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
     input_tokens: InputTokens,
+    event_limits: EventLimits,
     frame: Frame,
     memory: Memory,
 }
 
 impl Converter {
     pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens) -> Self {
-        Self { origin, input_tokens, frame: Frame::default(), memory: Memory::default() }
+        let event_limits = EventLimits::default();
+        Self { origin, input_tokens, event_limits, frame: Frame::default(), memory: Memory::default() }
+    }
+
+    pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
+        self.event_limits = limits;
+        self
     }
 
     /// Makes a run of a span. `interrupted` says that the span never ended.
@@ -103,15 +129,18 @@ impl Converter {
             if self.frame.has(number) {
                 (convention.convert)(&mut self.frame.view(attributes, number), &mut draft);
             }
-            if number == GENAI && !span.events.is_empty() {
-                events::details(&span.events, &mut draft);
+            if span.events.is_empty() {
+                continue;
+            }
+            match number {
+                GENAI => events::details(&span.events, &mut draft),
+                GENAI_OLD => events::messages(&span.events, &mut draft),
+                _ => {}
             }
         }
-        if !span.events.is_empty() {
-            events::messages(&span.events, &mut draft);
-        }
+        chat::settle_instructions(&mut draft);
         settle_type(&mut draft);
-        events::rest(&span.events, &mut draft);
+        events::rest(&span.events, self.event_limits, &mut draft);
         self.keep_left(attributes, &mut draft);
         describe(span, node, &mut draft.extra);
         let origin = self.origin.get();
@@ -152,7 +181,7 @@ impl Converter {
         self.frame.left(attributes, |left, attribute| {
             if takes_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute) {
                 tracing_fields::insert_argument(&mut arguments, attribute);
-            } else if !is_secret(attribute.key.as_str()) {
+            } else if is_forwarded(attribute.key.as_str()) {
                 metadata.insert(attribute.key.as_str(), &attribute.value);
             }
         });
@@ -165,13 +194,17 @@ impl Converter {
     }
 }
 
-/// Headers that hold credentials are not sent on.
-fn is_secret(name: &str) -> bool {
-    name.strip_prefix("http.request.header.").is_some_and(|header| {
-        ["authorization", "cookie", "x-api-key", "proxy-authorization"]
-            .iter()
-            .any(|secret| header.eq_ignore_ascii_case(secret))
-    })
+/// Headers that hold credentials are not sent on, nor what OpenTelemetry notes for itself.
+fn is_forwarded(name: &str) -> bool {
+    let header = ["http.request.header.", "http.response.header."].iter().find_map(|prefix| name.strip_prefix(prefix));
+    !(name.starts_with("otel.") || header.is_some_and(is_credential))
+}
+
+/// Whether a header holds credentials.
+fn is_credential(header: &str) -> bool {
+    const CREDENTIALS: [&str; 7] =
+        ["authorization", "cookie", "x-api-key", "proxy-authorization", "set-cookie", "api-key", "x-goog-api-key"];
+    CREDENTIALS.iter().any(|credential| header.eq_ignore_ascii_case(credential))
 }
 
 /// The span's own ids, by which a run is found in other backends and back.
@@ -315,7 +348,7 @@ fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
     let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
     let context = UsageContext {
         provider: text("ls_provider"),
-        rig_exclusive: draft.rig_exclusive,
+        exclusive_input: draft.exclusive_input,
         service_tier: text("service_tier"),
         input_tokens,
     };

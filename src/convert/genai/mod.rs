@@ -1,6 +1,6 @@
 //! OpenTelemetry's conventions for generative AI, as of 1.37 and newer, `gen_ai.*`.
 
-mod counts;
+pub(super) mod counts;
 mod parameters;
 
 use super::draft::{float, write_member, NameSource, TypeRank};
@@ -156,20 +156,10 @@ fn run_type(operation: &str) -> Option<RunType> {
 }
 
 fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
     for key in [Key::Provider, Key::System] {
-        view.take_if(key, |value| {
-            let raw = value.as_str();
-            if raw.trim().is_empty() || extra.metadata.contains("ls_provider") {
-                return false;
-            }
-            let provider = super::provider::name(&raw);
-            if provider != raw {
-                extra.metadata.insert("gen_ai_provider_name", value);
-            }
-            extra.metadata.insert_str("ls_provider", &provider)
-        });
+        view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
+    let extra = &mut draft.extra;
     let mut named = false;
     for (key, metadata) in [(Key::RequestModel, "ls_model_name"), (Key::ResponseModel, "response_model")] {
         view.take_if(key, |value| {
@@ -221,7 +211,16 @@ fn write_messages(
     output: Option<&str>,
 ) -> Taken {
     let mut taken = Taken::default();
-    if draft.inputs.is_none() && (system.is_some() || input.is_some()) {
+    if draft.inputs.is_none() && input.is_none() {
+        // An older convention may have the messages.
+        taken.system = system.is_some();
+        if let Some(system) = system {
+            draft.instructions.get_or_insert_with(|| system.to_owned());
+        }
+    }
+    if draft.inputs.is_none() && input.is_some() {
+        let before = draft.instructions.take();
+        let system = system.or(before.as_deref());
         let mut messages = Messages::inputs().with_memory(std::mem::take(&mut draft.memory.messages));
         taken.input = input.is_some_and(|input| messages.push_parts(input));
         // Text that is no list of messages is kept as text.

@@ -6,19 +6,26 @@
 mod attachments;
 mod blocks;
 mod calls;
+mod conversation;
 mod documents;
 mod events;
 mod flat;
+mod google;
 mod indexed;
+mod livekit;
 mod part;
 mod parts;
 mod read;
 mod tools;
+mod vercel;
 mod write;
 
-pub(super) use documents::write_documents;
+pub(super) use conversation::split_conversation;
+pub(super) use documents::{joined_text, write_documents};
 pub(super) use indexed::is_indexed;
+pub(super) use read::Members;
 pub(super) use tools::write_tools;
+pub(super) use vercel::Answer;
 
 use crate::json::write_string;
 use crate::run::Attachment;
@@ -41,7 +48,7 @@ pub(crate) struct Messages {
 
 /// Where the messages stand in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Inputs,
     Outputs,
 }
@@ -115,6 +122,11 @@ impl Messages {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Whether this piece of JSON stands somewhere in the messages.
+    pub(crate) fn contains(&self, json: &str) -> bool {
+        self.written.contains(json)
     }
 
     /// Appends `[…]`.
