@@ -18,6 +18,7 @@ mod status;
 mod tracing_fields;
 mod usage;
 
+use crate::hooks::Hide;
 use crate::json::{write_array, write_hex, write_string, Json, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
@@ -82,13 +83,14 @@ impl Origin {
 pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
     input_tokens: InputTokens,
+    hide: Hide,
     frame: Frame,
     memory: Memory,
 }
 
 impl Converter {
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens) -> Self {
-        Self { origin, input_tokens, frame: Frame::default(), memory: Memory::default() }
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens, hide: Hide) -> Self {
+        Self { origin, input_tokens, hide, frame: Frame::default(), memory: Memory::default() }
     }
 
     /// Makes a run of a span. `interrupted` says that the span never ended.
@@ -144,15 +146,17 @@ impl Converter {
         self.memory.keep_little();
     }
 
-    /// What nobody took: the arguments of a function are its inputs, the rest is metadata.
+    /// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
+    /// or outputs are hidden, other ways to say the same are left out as well.
     fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft) {
-        let takes_arguments = draft.is_tracing && draft.inputs.is_none();
+        let takes_arguments = draft.is_tracing && (draft.inputs.is_none() || self.hide.inputs);
+        let hides_known = self.hide.inputs || self.hide.outputs;
         let mut arguments = Object::default();
         let metadata = &mut draft.extra.metadata;
         self.frame.left(attributes, |left, attribute| {
             if takes_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute) {
                 tracing_fields::insert_argument(&mut arguments, attribute);
-            } else if !is_secret(attribute.key.as_str()) {
+            } else if !(hides_known && left == Left::Known) && !is_secret(attribute.key.as_str()) {
                 metadata.insert(attribute.key.as_str(), &attribute.value);
             }
         });

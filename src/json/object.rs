@@ -80,6 +80,11 @@ impl Object {
         self.insert_with(name, |out| out.push_str(json))
     }
 
+    /// Adds a member whose name and value are JSON text already.
+    pub(crate) fn insert_quoted(&mut self, name: &str, json: &str) -> bool {
+        self.insert_named(|out| out.push_str(name), |out| out.push_str(json))
+    }
+
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
         for (position, name) in other.names.iter().enumerate() {
