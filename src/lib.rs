@@ -120,6 +120,6 @@ pub mod __private {
     pub use tracing::field::Empty;
 }
 
-#[cfg(all(doctest, feature = "testing", feature = "tracing"))]
+#[cfg(all(doctest, feature = "redact", feature = "testing", feature = "tracing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

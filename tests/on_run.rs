@@ -49,7 +49,12 @@ fn a_run_can_be_changed_in_all_but_its_place() {
             let mut names = run.metadata_names();
             names.retain(|name| !name.starts_with("OTEL"));
             let usage = run.usage().map(|usage| usage.total_tokens);
-            seen.lock().unwrap().push((run.name().to_owned(), names, usage, run.invocation_param("seed").map(str::to_owned)));
+            seen.lock().unwrap().push((
+                run.name().to_owned(),
+                names,
+                usage,
+                run.invocation_param("seed").map(str::to_owned),
+            ));
             run.set_name("x".repeat(200));
             run.set_run_type(RunType::Llm);
             run.set_inputs("what").unwrap();
@@ -119,7 +124,14 @@ fn behind_the_exporter_children_move_up() {
     let late = named(span(1, 9, 3), "late");
     let stats = export_all(hook, vec![tree.into_iter().rev().collect(), vec![late]]);
     assert_flawless(&server, 6);
-    let expected = [("root", None), ("leaf", Some("root")), ("left", None), ("right", None), ("below right", Some("right")), ("late", Some("root"))];
+    let expected = [
+        ("root", None),
+        ("leaf", Some("root")),
+        ("left", None),
+        ("right", None),
+        ("below right", Some("right")),
+        ("late", Some("root")),
+    ];
     let expected = expected.map(|(name, parent)| (name.to_owned(), parent.map(str::to_owned)));
     assert_eq!(parents(&server), HashMap::from(expected));
     assert_eq!((stats.submitted, stats.sent, stats.dropped(DropReason::Hook)), (9, 6, 3));
@@ -271,7 +283,11 @@ fn by_mark(run: &mut Run) -> bool {
     run.metadata("drop").is_none()
 }
 
-fn check(forest: &[(Option<usize>, bool, u16)], server: &LocalLangSmith, stats: &Stats) -> Result<usize, TestCaseError> {
+fn check(
+    forest: &[(Option<usize>, bool, u16)],
+    server: &LocalLangSmith,
+    stats: &Stats,
+) -> Result<usize, TestCaseError> {
     prop_assert_eq!(server.violations(), Vec::<String>::new());
     assert_adds_up(stats);
     let parents = parents(server);
@@ -292,7 +308,7 @@ fn check(forest: &[(Option<usize>, bool, u16)], server: &LocalLangSmith, stats: 
         }
         prop_assert_eq!(parents[&name].clone(), above.map(|above| above.to_string()));
     }
-    prop_assert_eq!(stats.sent as usize, forest.len() - dropped + bare);
+    prop_assert_eq!(stats.sent, (forest.len() - dropped + bare) as u64);
     Ok(bare)
 }
 
@@ -326,9 +342,9 @@ proptest! {
         let client = handle.client();
         let tracer = provider.tracer("forest");
         let mut spans: Vec<(u16, Context)> = Vec::new();
-        for (number, (parent, drops, end)) in forest.iter().enumerate() {
+        for (number, (parent, drops, end)) in (0..).zip(&forest) {
             let parent = parent.map_or_else(Context::new, |parent| spans[parent].1.clone());
-            let builder = tracer.span_builder(number.to_string()).with_start_time(at(number as i64));
+            let builder = tracer.span_builder(number.to_string()).with_start_time(at(number));
             let mut span = tracer.build_with_context(builder, &parent);
             if *drops {
                 span.set_attribute(KeyValue::new("drop", true));

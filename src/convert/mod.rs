@@ -156,7 +156,7 @@ impl Converter {
         self.frame.left(attributes, |left, attribute| {
             if takes_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute) {
                 tracing_fields::insert_argument(&mut arguments, attribute);
-            } else if !(hides_known && left == Left::Known) && !is_secret(attribute.key.as_str()) {
+            } else if !(hides_known && left == Left::Known || is_secret(attribute.key.as_str())) {
                 metadata.insert(attribute.key.as_str(), &attribute.value);
             }
         });

@@ -26,7 +26,9 @@ const BEARER: &str = r"(?i-u:\b(bearer|basic)[ \t]+)[A-Za-z0-9._~+/=-]{8,}";
 const PRIVATE_KEYS: &str = r"(?s)-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\z)";
 const URL_PASSWORDS: &str = r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@";
 const E_MAIL: &str = r#"[^\s@<>"'`(),;:/\\\[\]{}|=&?#!*]+@(?:[^\s@<>"'`(),;:/\\\[\]{}|=&?#!*.]+\.)+[A-Za-z\u{80}-\u{10FFFF}][^\s@<>"'`(),;:/\\\[\]{}|=&?#!*.]+"#;
-const CARDS: &str = r"(?-u:\b)(?:[0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,3}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7}|[0-9]{4}[ -][0-9]{6}[ -][0-9]{4,5})(?-u:\b)";
+const CARDS: &str = r"(?-u:\b)(?:[0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7}|[0-9]{4}[ -][0-9]{6}[ -][0-9]{4,5})(?-u:\b)";
+/// By themselves: after four groups of a card may come other digits.
+const LONG_CARDS: &str = r"(?-u:\b)(?:[0-9]{4}[ -]){4}[0-9]{1,3}(?-u:\b)";
 
 pub(super) fn patterns() -> Vec<Pattern> {
     let pattern = |pattern, replacement| Pattern::new(pattern, replacement).ok();
@@ -37,6 +39,7 @@ pub(super) fn patterns() -> Vec<Pattern> {
         pattern(WEB_TOKENS, "[redacted token]"),
         pattern(BEARER, "$1 [redacted]").map(|pattern| pattern.checked(is_credential)),
         pattern(E_MAIL, "[redacted email]"),
+        pattern(LONG_CARDS, "[redacted card]").map(|pattern| pattern.checked(is_card)),
         pattern(CARDS, "[redacted card]").map(|pattern| pattern.checked(is_card)),
     ]
     .into_iter()
@@ -63,7 +66,7 @@ fn is_card(found: &str) -> bool {
             digit => 2 * digit,
         })
         .sum();
-    (13..=19).contains(&digits.len()) && (2..=6).contains(&digits[0]) && sum % 10 == 0
+    (13..=19).contains(&digits.len()) && (2..=6).contains(&digits[0]) && sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::fields::Redaction;
 use super::MARKER;
 use crate::json::scan::{self, plain_length};
 use crate::json::write_string;
+use rustc_hash::FxHashSet;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
@@ -18,7 +19,7 @@ pub(super) struct Unfit;
 enum Open {
     Object {
         /// Names that were redacted, which may have become the same.
-        names: Vec<String>,
+        names: FxHashSet<String>,
     },
     Array {
         next: usize,
@@ -33,30 +34,19 @@ impl Redaction {
         'values: loop {
             copy.white();
             match copy.peek()? {
-                b'{' => {
+                bracket @ (b'{' | b'[') => {
+                    let (kind, close) = match bracket {
+                        b'{' => (Open::Object { names: FxHashSet::default() }, b'}'),
+                        _ => (Open::Array { next: 0 }, b']'),
+                    };
                     copy.at += 1;
-                    open.push(Open::Object { names: Vec::new() });
+                    open.push(kind);
                     copy.white();
-                    if copy.peek()? != b'}' {
-                        if self.member(&mut copy, &mut open, nested)? {
-                            continue;
-                        }
-                    } else {
+                    if copy.peek()? == close {
                         copy.at += 1;
                         open.pop();
-                    }
-                }
-                b'[' => {
-                    copy.at += 1;
-                    open.push(Open::Array { next: 0 });
-                    copy.white();
-                    if copy.peek()? != b']' {
-                        if self.element(&mut copy, &mut open, nested)? {
-                            continue;
-                        }
-                    } else {
-                        copy.at += 1;
-                        open.pop();
+                    } else if self.enter_next(&mut copy, &mut open, nested)? {
+                        continue;
                     }
                 }
                 b'"' => {
@@ -74,14 +64,8 @@ impl Redaction {
                 self.position.leave();
                 copy.white();
                 match (copy.next()?, in_object) {
-                    (b',', true) => {
-                        copy.white();
-                        if self.member(&mut copy, &mut open, nested)? {
-                            continue 'values;
-                        }
-                    }
-                    (b',', false) => {
-                        if self.element(&mut copy, &mut open, nested)? {
+                    (b',', _) => {
+                        if self.enter_next(&mut copy, &mut open, nested)? {
                             continue 'values;
                         }
                     }
@@ -97,51 +81,48 @@ impl Redaction {
         Ok(copy.finish())
     }
 
-    /// Enters a member, its name redacted. `false` when its value was hidden, and has ended.
-    fn member(&mut self, copy: &mut Copy<'_>, open: &mut [Open], nested: usize) -> Result<bool, Unfit> {
+    /// Enters the next value of an object or a list. `false` when it was hidden, and has ended.
+    fn enter_next(&mut self, copy: &mut Copy<'_>, open: &mut [Open], nested: usize) -> Result<bool, Unfit> {
+        copy.white();
+        // Events are objects, whatever becomes of them.
+        let is_event = self.in_events && open.len() == 1 && nested == 0;
+        let hidden = match open.last_mut().ok_or(Unfit)? {
+            Open::Object { names } => self.member(copy, names, nested)?,
+            Open::Array { next } => {
+                *next += 1;
+                self.position.enter(itoa::Buffer::new().format(*next - 1))
+            }
+        };
+        if hidden {
+            copy.white();
+            let start = copy.at;
+            copy.skip()?;
+            copy.replace(start, |out| out.push_str(if is_event { "{}" } else { MARKER_JSON }));
+        }
+        Ok(!hidden)
+    }
+
+    /// Enters a member, its name redacted. `names` are those before it that became others.
+    fn member(&mut self, copy: &mut Copy<'_>, names: &mut FxHashSet<String>, nested: usize) -> Result<bool, Unfit> {
         if copy.peek()? != b'"' {
             return Err(Unfit);
         }
         let (start, string) = copy.string()?;
         let name = unescape(string);
-        if let Some(mut changed) = self.text(&name, nested, true)? {
-            if let Some(Open::Object { names }) = open.last_mut() {
-                let plain = changed.clone();
-                for number in 2.. {
-                    if !names.contains(&changed) {
-                        break;
-                    }
-                    changed = format!("{plain} {number}");
-                }
-                names.push(changed.clone());
-            }
+        if let Some(changed) = self.text(&name, nested, true)? {
+            // As many tries as there are names find a new one; mostly the first or the second does.
+            let count = names.len();
+            let numbered = (count..=2 * count).map(|number| format!("{changed} {}", number + 1));
+            let mut tries = std::iter::once(changed.clone()).chain(numbered);
+            let changed = tries.find(|name| !names.contains(name)).unwrap_or_default();
             copy.replace(start, |out| write_string(out, &changed));
+            names.insert(changed);
         }
         copy.white();
         if copy.next()? != b':' {
             return Err(Unfit);
         }
-        let hidden = self.position.enter(&name);
-        self.value(copy, hidden, MARKER_JSON)
-    }
-
-    fn element(&mut self, copy: &mut Copy<'_>, open: &mut [Open], nested: usize) -> Result<bool, Unfit> {
-        let Some(Open::Array { next }) = open.last_mut() else { return Err(Unfit) };
-        let hidden = self.position.enter(itoa::Buffer::new().format(*next));
-        *next += 1;
-        // Events are objects, whatever becomes of them.
-        let in_events = self.in_events && open.len() == 1 && nested == 0;
-        self.value(copy, hidden, if in_events { "{}" } else { MARKER_JSON })
-    }
-
-    fn value(&mut self, copy: &mut Copy<'_>, hidden: bool, marker: &str) -> Result<bool, Unfit> {
-        if hidden {
-            copy.white();
-            let start = copy.at;
-            copy.skip()?;
-            copy.replace(start, |out| out.push_str(marker));
-        }
-        Ok(!hidden)
+        Ok(self.position.enter(&name))
     }
 
     /// Looks at one text. `None` when it stays as it is.

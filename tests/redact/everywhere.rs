@@ -11,8 +11,8 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue,
 use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
 use opentelemetry_langsmith::{Client, Config, LangSmithExporter, LangSmithSpanProcessor, Redactor, Run, RunType};
 use opentelemetry_sdk::propagation::BaggagePropagator;
-use opentelemetry_sdk::trace::SpanExporter as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::SpanExporter as _;
 use opentelemetry_sdk::Resource;
 use std::collections::HashMap;
 use std::io::Write;
@@ -74,7 +74,8 @@ fn log() -> &'static Log {
 /// JSON with the secret in values and names, nested, escaped, in strings that hold JSON, and in text after it.
 fn json(number: usize) -> String {
     let inner = format!(r#"{{"key {ESCAPED}":["{ESCAPED}",{{"deep":"a {SECRET} b"}}]}}"#);
-    let twice = serde_json::to_string(&serde_json::json!({ "arguments": inner, "cut": format!("{{\"a\":\"{SECRET}") })).unwrap();
+    let twice = serde_json::to_string(&serde_json::json!({ "arguments": inner, "cut": format!("{{\"a\":\"{SECRET}") }))
+        .unwrap();
     let mut thrice = String::new();
     serde_json::to_string(&twice).unwrap().clone_into(&mut thrice);
     format!(
@@ -116,7 +117,9 @@ const PLANTS: &[Plant] = &[
         let messages = format!(
             r#"[{{"role":"user","parts":[{{"type":"text","content":"{ESCAPED}"}},{{"type":"tool_call","name":"{SECRET}","id":"{SECRET}","arguments":{{"{SECRET}":1}}}}]}}]"#
         );
-        for name in ["gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.definitions"] {
+        for name in
+            ["gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.definitions"]
+        {
             span.set_attribute(KeyValue::new(name, messages.clone()));
         }
         for name in ["gen_ai.request.model", "gen_ai.provider.name", "gen_ai.conversation.id", "gen_ai.response.id"] {
@@ -153,7 +156,9 @@ const PLANTS: &[Plant] = &[
         span.add_event("exception", attributes.map(|(name, value)| KeyValue::new(name, value)).to_vec());
     },
     |_, span| {
-        for name in ["error.type", "url.full", "db.statement", "http.request.header.x-other", "code.file.path", "target"] {
+        for name in
+            ["error.type", "url.full", "db.statement", "http.request.header.x-other", "code.file.path", "target"]
+        {
             span.set_attribute(KeyValue::new(name, format!("https://{SECRET}/")));
         }
     },
@@ -166,7 +171,9 @@ const PLANTS: &[Plant] = &[
     |number, span| {
         span.set_attribute(KeyValue::new("gen_ai.operation.name", "chat"));
         if number % 180 < 18 {
-            let part = |name| format!(r#"{{"type":"blob","mime_type":"text/plain","filename":"{name}","content":"{}"}}"#, file());
+            let part = |name| {
+                format!(r#"{{"type":"blob","mime_type":"text/plain","filename":"{name}","content":"{}"}}"#, file())
+            };
             let messages = format!(r#"[{{"role":"user","parts":[{},{}]}}]"#, part(SECRET), part(ESCAPED));
             span.set_attribute(KeyValue::new("gen_ai.input.messages", messages));
         }
@@ -186,7 +193,7 @@ fn trace(config: Config, spans: usize) -> opentelemetry_langsmith::Stats {
         .build();
     let scope = InstrumentationScope::builder(format!("scope {SECRET}")).with_version(SECRET);
     let tracer = provider.tracer_with_scope(scope.build());
-    let quoted = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let quoted = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     let metadata = format!(r#"{{"thread_id":"{ESCAPED}","{ESCAPED}":["{SECRET}"]}}"#);
     let baggage = format!("langsmith-metadata={},langsmith-tags={}", quoted(&metadata), quoted(SECRET));
     let headers = HashMap::from([("baggage".to_owned(), baggage)]);
@@ -224,7 +231,9 @@ fn by_hand(config: Config) {
     let posted = run(SECRET).build().unwrap();
     client.submit(posted.clone()).unwrap();
     client.flush(LONG).unwrap();
-    client.update(posted.edit().outputs(&value).error(SECRET).metadata("late", SECRET).end_now().build().unwrap()).unwrap();
+    client
+        .update(posted.edit().outputs(&value).error(SECRET).metadata("late", SECRET).end_now().build().unwrap())
+        .unwrap();
     client.submit(run("one piece").child_of(&posted).outputs(SECRET).end_now().build().unwrap()).unwrap();
     let joined = run("joined").child_of(&posted).build().unwrap();
     client.submit(joined.clone()).unwrap();
@@ -271,7 +280,10 @@ fn a_secret_is_found_nowhere() {
     let bodies = received(&server);
     assert_none("a body", &bodies);
     assert!(bodies.matches(MARKER).count() > 3 * SPANS);
-    assert!(server.runs().iter().any(|run| run.attachments.values().any(|file| file.bytes.starts_with(MARKER.as_bytes()))));
+    assert!(server
+        .runs()
+        .iter()
+        .any(|run| run.attachments.values().any(|file| file.bytes.starts_with(MARKER.as_bytes()))));
 
     // Runs that the server does not want are told of, by their names.
     server.respond([Fault::status(422).body("no such run").forever()]);

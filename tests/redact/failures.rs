@@ -51,7 +51,8 @@ fn what_is_nested_without_end_is_hidden() {
     let run = Run::builder("run", RunType::Chain).inputs(&text).outputs(&json!({ "deep": deep }));
     client.submit(run.end_now().build().unwrap()).unwrap();
     client.shutdown(LONG).unwrap();
-    let bodies: String = server.requests().iter().map(|request| String::from_utf8_lossy(&request.plain).into_owned()).collect();
+    let bodies: String =
+        server.requests().iter().map(|request| String::from_utf8_lossy(&request.plain).into_owned()).collect();
     assert!(!bodies.contains("ecret\\") && !bodies.contains("secret"), "{bodies}");
     assert!(bodies.contains("[redacted]") && bodies.contains('*'));
 }

@@ -21,10 +21,11 @@ fn send(redactor: Redactor, run: RunBuilder) -> (LocalLangSmith, ReceivedRun) {
 
 #[test]
 fn paths_replace_what_stands_there_whatever_it_is() {
-    let redactor = ["inputs.user.email", "metadata.*.password", "**.authorization", "events.*.kwargs.note", "outputs.list.1"]
-        .into_iter()
-        .try_fold(Redactor::new(), Redactor::with_path)
-        .unwrap();
+    let redactor =
+        ["inputs.user.email", "metadata.*.password", "**.authorization", "events.*.kwargs.note", "outputs.list.1"]
+            .into_iter()
+            .try_fold(Redactor::new(), Redactor::with_path)
+            .unwrap();
     let run = Run::builder("run", RunType::Chain)
         .inputs(&json!({"user": {"email": ["a", 1], "name": "n"}, "email": "stays", "headers": {"Authorization": {"x": 1}}}))
         .outputs(&json!({"list": [1, 2, 3], "text": r#"{"a":[{"authorization":"x"}], "b": 1.0}"#}))
@@ -116,12 +117,19 @@ fn ids_times_and_the_project_are_never_touched() {
 fn files_that_nobody_can_read_are_left_out_where_that_is_asked_for() {
     use base64::prelude::{Engine, BASE64_STANDARD};
     let big = |bytes: &[u8]| BASE64_STANDARD.encode(bytes.repeat(40_000));
-    let part = |mime_type, content: &str| format!(r#"{{"type":"blob","mime_type":"{mime_type}","content":"{content}"}}"#);
-    let parts = [part("image/png", &big(&[0, 255])), part("text/csv", &big(b"a secret,\n")), part("application/json", &big(b" ")), part("text/plain", &big(b"secret \xff"))];
+    let part =
+        |mime_type, content: &str| format!(r#"{{"type":"blob","mime_type":"{mime_type}","content":"{content}"}}"#);
+    let parts = [
+        part("image/png", &big(&[0, 255])),
+        part("text/csv", &big(b"a secret,\n")),
+        part("application/json", &big(b" ")),
+        part("text/plain", &big(b"secret \xff")),
+    ];
     let messages = format!(r#"[{{"role":"user","parts":[{}]}}]"#, parts.join(","));
     let files = |redactor: Redactor| {
         let server = server();
-        let call = with(with(span(1, 1, 0), "gen_ai.operation.name", "chat"), "gen_ai.input.messages", messages.clone());
+        let call =
+            with(with(span(1, 1, 0), "gen_ai.operation.name", "chat"), "gen_ai.input.messages", messages.clone());
         export_all(config(&server).with_redactor(redactor), vec![vec![call]]);
         assert_eq!(server.violations(), Vec::<String>::new());
         server.runs().remove(0).attachments

@@ -4,6 +4,7 @@ use opentelemetry_langsmith::Redactor;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::fmt::Write;
 
 /// How a character is spelled in JSON: as itself, or escaped.
 fn spell(text: &str, escape: u64, pretty: bool) -> String {
@@ -11,7 +12,8 @@ fn spell(text: &str, escape: u64, pretty: bool) -> String {
     for (position, c) in text.chars().enumerate() {
         if escape >> (position % 64) & 1 == 1 || c < ' ' || c == '"' || c == '\\' {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str(&if pretty { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") });
+                let written = if pretty { write!(out, "\\u{unit:04X}") } else { write!(out, "\\u{unit:04x}") };
+                written.unwrap();
             }
         } else {
             out.push(c);
@@ -33,9 +35,11 @@ fn json_text(words: &'static str) -> impl Strategy<Value = String> {
         string.clone(),
     ];
     let nested = leaf.prop_recursive(4, 40, 6, move |inner| {
-        let member = (string.clone(), "[ \n]{0,2}", inner.clone()).prop_map(|(name, white, value)| format!("{name}{white}:{white}{value}"));
+        let member = (string.clone(), "[ \n]{0,2}", inner.clone())
+            .prop_map(|(name, white, value)| format!("{name}{white}:{white}{value}"));
         prop_oneof![
-            (proptest::collection::vec(inner.clone(), 0..6), "[ \t]{0,2}").prop_map(|(items, white)| format!("[{white}{}{white}]", items.join(&format!("{white},{white}")))),
+            (proptest::collection::vec(inner.clone(), 0..6), "[ \t]{0,2}")
+                .prop_map(|(items, white)| format!("[{white}{}{white}]", items.join(&format!("{white},{white}")))),
             proptest::collection::vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(", "))),
             // A string that holds JSON.
             inner.prop_map(|inner| serde_json::to_string(&inner).unwrap()),
@@ -69,9 +73,9 @@ fn replaced(json: &Value) -> Value {
     match json {
         Value::String(text) => text.replace("key", "lock").into(),
         Value::Array(items) => items.iter().map(replaced).collect(),
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, value)| (name.replace("key", "lock"), replaced(value))).collect::<Map<_, _>>())
-        }
+        Value::Object(members) => Value::Object(
+            members.iter().map(|(name, value)| (name.replace("key", "lock"), replaced(value))).collect::<Map<_, _>>(),
+        ),
         other => other.clone(),
     }
 }
