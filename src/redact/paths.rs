@@ -163,9 +163,11 @@ mod tests {
 
     fn finds(path: &str, names: &[&str]) -> bool {
         let mut position = Position::new(vec![Path::parse("tags").unwrap(), Path::parse(path).unwrap()], true);
-        let found = names.iter().fold(false, |found, name| position.enter(name) || found);
+        let found = names.iter().filter(|name| position.enter(name)).count() > 0;
         assert_eq!(position.text(), names.join("."));
-        names.iter().for_each(|_| position.leave());
+        for _ in names {
+            position.leave();
+        }
         assert_eq!((position.text(), position.states.len()), ("", 2));
         found
     }
