@@ -172,7 +172,7 @@ impl Redaction {
     }
 
     fn attachment(&mut self, attachment: &Attachment) -> Result<Option<Attachment>, Unfit> {
-        let name = self.text(&attachment.name, 0, true)?.map(|name| {
+        let name = self.text(&attachment.name, 0, false)?.map(|name| {
             // What a part's name can hold.
             let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | ' ') { c } else { '_' };
             let name: String = name.chars().map(safe).collect();
@@ -182,7 +182,7 @@ impl Redaction {
                 name
             }
         });
-        let mime_type = self.text(&attachment.mime_type, 0, true)?.map(|_| "application/octet-stream".to_owned());
+        let mime_type = self.text(&attachment.mime_type, 0, false)?.map(|_| "application/octet-stream".to_owned());
         let content = if is_text(&attachment.mime_type) {
             self.text(&String::from_utf8_lossy(&attachment.content), 0, false)?
         } else {

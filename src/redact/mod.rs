@@ -85,8 +85,8 @@ impl Redactor {
     /// * card numbers: 13 to 19 digits, alone or in the usual groups, that begin as cards do and whose check
     ///   digit is right;
     /// * whatever stands under `authorization`, `proxy-authorization`, `cookie`, `set-cookie`,
-    ///   `x-api-key`, `api_key`, `apikey`, `password`, `passwd`, `client_secret`, `access_token` or
-    ///   `refresh_token`, at any depth.
+    ///   `x-api-key`, `api_key`, `apikey`, `password`, `passwd`, `client_secret`, `access_token`,
+    ///   `refresh_token`, `db.statement` or `db.query.text`, at any depth.
     ///
     /// A secret that is encoded (base64, percent) or cut in two is not found by its shape.
     pub fn common_secrets() -> Self {

@@ -2,8 +2,8 @@
 
 use super::rules::Pattern;
 
-/// Names of members and headers under which secrets stand.
-pub(super) const NAMES: [&str; 12] = [
+/// Names of members and headers under which secrets stand, and of attributes with whole database queries.
+pub(super) const NAMES: [&str; 14] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -16,6 +16,8 @@ pub(super) const NAMES: [&str; 12] = [
     "client_secret",
     "access_token",
     "refresh_token",
+    "db.statement",
+    "db.query.text",
 ];
 
 /// `\b` and the classes are those of ASCII: the keys are, and it is faster.
@@ -114,6 +116,13 @@ mod tests {
             redactor.redact(r#"{"Password":1,"a":[{"api_key":{"b":2}}]}"#),
             r#"{"Password":"[redacted]","a":[{"api_key":"[redacted]"}]}"#
         );
+    }
+
+    #[test]
+    fn queries_are_hidden_whether_nested_or_not() {
+        let redacted = Redactor::common_secrets()
+            .redact(r#"{"db.statement":"SELECT 1","db":{"query":{"text":"x"},"system":"pg"}}"#);
+        assert_eq!(redacted, r#"{"db.statement":"[redacted]","db":{"query":{"text":"[redacted]"},"system":"pg"}}"#);
     }
 
     #[test]
