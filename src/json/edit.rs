@@ -1,27 +1,15 @@
 //! Changing an object that is written: rare, so it is built anew.
 
-use super::{walk, Json, Object};
+use super::{Json, Object};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
 
 impl Object {
     /// Reads the text of an object. `None` when it is something else.
     pub(crate) fn from_json(json: &str) -> Option<Self> {
-        let mut object = Self::default();
-        walk::members(json, |name, value| {
-            object.insert_quoted(name, value);
-        })?;
-        Some(object)
-    }
-
-    /// Keeps the members of which `keep` says so. It gets their names as JSON, quotes included.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
-        let mut kept = Self::default();
-        // The members are an object's, so the walk goes through.
-        let _ = walk::members(&self.to_json(), |name, value| {
-            if keep(name, value) {
-                kept.insert_quoted(name, value);
-            }
-        });
-        *self = kept;
+        serde_json::from_str::<Members>(json).ok().map(|Members(object)| object)
     }
 
     /// Takes out the member of this name.
@@ -29,7 +17,11 @@ impl Object {
         let value = Json::from_trusted(self.get(name)?.to_owned());
         let mut quoted = String::new();
         super::write_string(&mut quoted, name);
-        self.retain(|other, _| other != quoted);
+        let mut others = Self::default();
+        for (other, value) in self.iter().filter(|(other, _)| *other != quoted) {
+            others.insert_quoted(other, value);
+        }
+        *self = others;
         Some(value)
     }
 
@@ -43,16 +35,31 @@ impl Object {
 
     /// The names of the members.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        // As above.
-        let _ = walk::members(&self.to_json(), |name, _| names.extend(serde_json::from_str::<String>(name)));
-        names
+        self.iter().filter_map(|(name, _)| serde_json::from_str(name).ok()).collect()
+    }
+}
+
+/// The members in the order of the text.
+struct Members(Object);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members(Object::default()))
+    }
+}
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    fn to_json(&self) -> String {
-        let mut json = String::with_capacity(self.members().len() + 2);
-        self.write_to(&mut json);
-        json
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Self, A::Error> {
+        while let Some((name, value)) = members.next_entry::<Cow<'de, str>, &RawValue>()? {
+            self.0.insert_raw(&name, value.get());
+        }
+        Ok(self)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::paths::Position;
 use super::rules::Patterns;
-use super::walk::Unfit;
+use super::walk::{unescape, Unfit, MARKER_JSON};
 use super::{Function, Place, Redactor, MARKER};
 use crate::json::{Json, Object};
 use crate::run::{Attachment, Run};
@@ -19,8 +19,6 @@ pub(crate) struct Redaction {
     functions: Vec<Function>,
     drops_binary: bool,
     failures: Arc<AtomicU64>,
-    /// Memory for the text of an object.
-    buffer: String,
 }
 
 /// What becomes of a field.
@@ -47,7 +45,6 @@ impl Redaction {
             functions,
             drops_binary,
             failures,
-            buffer: String::new(),
         }
     }
 
@@ -109,18 +106,47 @@ impl Redaction {
         if object.is_empty() {
             return;
         }
-        let mut text = std::mem::take(&mut self.buffer);
-        text.clear();
-        object.write_to(&mut text);
-        match self.field(name, |this| this.json(&text, 0)) {
+        match self.field(name, |this| this.members(object)) {
             Outcome::Same => {}
-            Outcome::Changed(changed) => *object = Object::from_json(&changed).unwrap_or_default(),
+            Outcome::Changed(changed) => *object = changed,
             Outcome::Hidden => object.clear(),
         }
-        // One huge object shall not keep its memory for ever.
-        if text.capacity() <= 64 << 10 {
-            self.buffer = text;
+    }
+
+    fn members(&mut self, object: &Object) -> Result<Option<Object>, Unfit> {
+        let mut changes = Vec::new();
+        for (position, (quoted, value)) in object.iter().enumerate() {
+            let name = unescape(&quoted[1..quoted.len() - 1]);
+            let new_name = self.text(&name, 0, true)?;
+            let hidden = self.position.enter(&name);
+            let new_value = if hidden { Some(MARKER_JSON.to_owned()) } else { self.json(value, 0)? };
+            self.position.leave();
+            if new_name.is_some() || new_value.is_some() {
+                changes.push((position, new_name, new_value));
+            }
         }
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let mut changed = Object::default();
+        let mut changes = changes.into_iter().peekable();
+        for (position, (quoted, value)) in object.iter().enumerate() {
+            match changes.next_if(|(at, ..)| *at == position) {
+                None => drop(changed.insert_quoted(quoted, value)),
+                Some((_, name, new_value)) => {
+                    let value = new_value.as_deref().unwrap_or(value);
+                    match name {
+                        None => drop(changed.insert_quoted(quoted, value)),
+                        // Names that became the same stay apart.
+                        Some(name) if changed.contains(&name) => {
+                            changed.insert_raw(&format!("{name} {}", position + 1), value);
+                        }
+                        Some(name) => drop(changed.insert_raw(&name, value)),
+                    }
+                }
+            }
+        }
+        Ok(Some(changed))
     }
 
     fn tags(&mut self, tags: &mut Vec<String>) {

@@ -145,7 +145,7 @@ impl Redaction {
     }
 }
 
-const MARKER_JSON: &str = "\"[redacted]\"";
+pub(super) const MARKER_JSON: &str = "\"[redacted]\"";
 
 /// Whether a text is JSON with text of its own in it.
 fn is_json(text: &str) -> bool {
@@ -161,7 +161,7 @@ fn is_json(text: &str) -> bool {
 }
 
 /// What a string says that is written so, without its quotes.
-fn unescape(string: &str) -> Cow<'_, str> {
+pub(super) fn unescape(string: &str) -> Cow<'_, str> {
     let Some(first) = string.find('\\') else { return Cow::Borrowed(string) };
     let mut out = String::with_capacity(string.len());
     out.push_str(&string[..first]);
