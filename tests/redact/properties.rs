@@ -99,7 +99,7 @@ proptest! {
         // Without JSON in strings, and names that became the same, a tree is replaced to the same.
         let mut all = Vec::new();
         texts(&before, &mut all);
-        if !all.iter().any(|text| text.starts_with(['{', '[', '"'])) && !redacted.contains("lock 2") {
+        if !all.iter().any(|text| text.starts_with(['{', '[', '"'])) && !found.iter().any(|text| text.contains(' ')) {
             prop_assert_eq!(after, replaced(&before));
         }
     }
