@@ -34,8 +34,8 @@ impl Config {
     /// runs without spans, as far as the last 65,536 of them are remembered; an update is never left
     /// out unless its run was, but sent without content.
     ///
-    /// A dropped run is counted as [`DropReason::Hook`], and a bare one is counted as a run of its own.
-    /// When the hook panics, the run is treated as dropped, with [`DropReason::Panicked`], because
+    /// A dropped run is counted as [`DropReason::Hook`](crate::DropReason::Hook), and a bare one is counted as a run of its own.
+    /// When the hook panics, the run is treated as dropped, with [`DropReason::Panicked`](crate::DropReason::Panicked), because
     /// it may hold what the hook was to hide; a bare run is then named `left out`.
     pub fn with_on_run<T: Into<OnRun>>(mut self, hook: impl Fn(&mut Run) -> T + Send + Sync + 'static) -> Self {
         self.on_run = Some(Hook::new(hook));
