@@ -1,9 +1,14 @@
 //! What can be configured, and the checks on it.
 
+mod privacy;
+
 use crate::convert::{EventLimits, InputTokens};
 use crate::env;
 use crate::error::ConfigError;
+use crate::hooks::{Hide, Hook};
 use crate::lineage::{RunIds, SpanFilter};
+#[cfg(feature = "redact")]
+use crate::redact::Redactor;
 use crate::run::RunId;
 use crate::secret::{Endpoint, Secret};
 use crate::stats::DropReason;
@@ -73,6 +78,10 @@ pub struct Config {
     pub(crate) open_spans: usize,
     pub(crate) on_drop: Option<OnDrop>,
     pub(crate) filter: SpanFilter,
+    pub(crate) on_run: Option<Hook>,
+    pub(crate) hide: Hide,
+    #[cfg(feature = "redact")]
+    pub(crate) redactor: Option<Redactor>,
 }
 
 /// Told of runs that are given up.
@@ -140,6 +149,10 @@ impl Default for Config {
             open_spans: 250_000,
             on_drop: None,
             filter: SpanFilter::default(),
+            on_run: None,
+            hide: Hide::default(),
+            #[cfg(feature = "redact")]
+            redactor: None,
         }
     }
 }
@@ -147,8 +160,9 @@ impl Default for Config {
 impl Config {
     /// Reads `LANGSMITH_API_KEY`, `LANGSMITH_ENDPOINT`, `LANGSMITH_PROJECT`,
     /// `LANGSMITH_WORKSPACE_ID`, `LANGSMITH_TRACING`, `LANGSMITH_MAX_INGEST_MEMORY_BYTES`,
-    /// `LANGSMITH_BATCH_INGEST_SIZE_LIMIT`, `LANGSMITH_RUN_COMPRESSION_LEVEL` and
-    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`; each also by its older name `LANGCHAIN_…`.
+    /// `LANGSMITH_BATCH_INGEST_SIZE_LIMIT`, `LANGSMITH_RUN_COMPRESSION_LEVEL`,
+    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`, `LANGSMITH_HIDE_INPUTS`, `LANGSMITH_HIDE_OUTPUTS` and
+    /// `LANGSMITH_HIDE_METADATA`; each also by its older name `LANGCHAIN_…`.
     ///
     /// # Errors
     /// [`ConfigError::InvalidVariable`] when a variable holds something else than it takes. That a
@@ -194,6 +208,14 @@ impl Config {
             == Some(true)
         {
             config.compression_level = None;
+        }
+        let hide = &mut config.hide;
+        for (name, variable, setter, field) in [
+            ("HIDE_INPUTS", "LANGSMITH_HIDE_INPUTS", "with_hide_inputs", &mut hide.inputs),
+            ("HIDE_OUTPUTS", "LANGSMITH_HIDE_OUTPUTS", "with_hide_outputs", &mut hide.outputs),
+            ("HIDE_METADATA", "LANGSMITH_HIDE_METADATA", "with_hide_metadata", &mut hide.metadata),
+        ] {
+            *field = env::flag(name, variable, setter)?.unwrap_or(false);
         }
         Ok(config)
     }

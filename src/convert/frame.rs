@@ -246,7 +246,7 @@ impl<'a> View<'_, 'a> {
         let place = &mut self.frame.slots[self.first + key.into()];
         let attribute = std::mem::replace(place, NONE);
         if attribute != NONE {
-            self.frame.rest.push(Member { hash: 0, attribute, convention: u8::MAX, family: 0, prefix: 0 });
+            self.frame.rest.list.push(Member { hash: 0, attribute, convention: u8::MAX, family: 0, prefix: 0 });
         }
     }
 

@@ -27,6 +27,7 @@ mod tracing_fields;
 mod usage;
 mod vercel;
 
+use crate::hooks::Hide;
 use crate::json::{write_array, write_hex, write_string, Json, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
@@ -102,14 +103,15 @@ pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
     input_tokens: InputTokens,
     event_limits: EventLimits,
+    hide: Hide,
     frame: Frame,
     memory: Memory,
 }
 
 impl Converter {
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens) -> Self {
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens, hide: Hide) -> Self {
         let event_limits = EventLimits::default();
-        Self { origin, input_tokens, event_limits, frame: Frame::default(), memory: Memory::default() }
+        Self { origin, input_tokens, event_limits, hide, frame: Frame::default(), memory: Memory::default() }
     }
 
     pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
@@ -173,15 +175,17 @@ impl Converter {
         self.memory.keep_little();
     }
 
-    /// What nobody took: the arguments of a function are its inputs, the rest is metadata.
+    /// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
+    /// or outputs are hidden, other ways to say the same are left out as well.
     fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft) {
-        let takes_arguments = draft.is_tracing && draft.inputs.is_none();
+        let takes_arguments = draft.is_tracing && (draft.inputs.is_none() || self.hide.inputs);
+        let hides_known = self.hide.inputs || self.hide.outputs;
         let mut arguments = Object::default();
         let metadata = &mut draft.extra.metadata;
         self.frame.left(attributes, |left, attribute| {
             if takes_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute) {
                 tracing_fields::insert_argument(&mut arguments, attribute);
-            } else if is_forwarded(attribute.key.as_str()) {
+            } else if is_forwarded(attribute.key.as_str()) && !(hides_known && left == Left::Known) {
                 metadata.insert(attribute.key.as_str(), &attribute.value);
             }
         });

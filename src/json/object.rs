@@ -78,15 +78,25 @@ impl Object {
         self.insert_with(name, |out| out.push_str(json))
     }
 
+    /// Adds a member whose name and value are JSON text already.
+    pub(crate) fn insert_quoted(&mut self, name: &str, json: &str) -> bool {
+        self.insert_named(|out| out.push_str(name), |out| out.push_str(json))
+    }
+
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
-        for (position, name) in other.names.iter().enumerate() {
-            let end = other.names.get(position + 1).map_or(other.members.len(), |next| next.start);
-            let start = name.start + usize::from(name.start > 0);
-            let quoted = &other.members[start..name.value - 1];
-            let value = &other.members[name.value..end];
-            self.insert_named(|out| out.push_str(quoted), |out| out.push_str(value));
+        for (name, value) in other.iter() {
+            self.insert_quoted(name, value);
         }
+    }
+
+    /// The members: their names, quotes included, and their values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().enumerate().map(|(position, name)| {
+            let end = self.names.get(position + 1).map_or(self.members.len(), |next| next.start);
+            let start = name.start + usize::from(name.start > 0);
+            (&self.members[start..name.value - 1], &self.members[name.value..end])
+        })
     }
 
     /// The JSON text under a name.

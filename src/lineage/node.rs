@@ -2,6 +2,7 @@
 
 use crate::json::Object;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
 
 /// A node is small and never changes; it keeps its ancestors alive, and nothing else does. So the
@@ -13,8 +14,16 @@ pub(crate) struct Node {
     start: Timestamp,
     above: Above,
     depth: u32,
+    fate: AtomicU8,
     shared: Option<Arc<Shared>>,
 }
+
+/// Nobody was told of the run yet.
+const UNSAID: u8 = 0;
+/// LangSmith, or another service, was told that the run is there: something stands under it.
+const SAID: u8 = 1;
+/// A hook has dropped the run before anybody was told of it. What stands under it moves up.
+const LEFT_OUT: u8 = 2;
 
 /// What all runs of a trace have in common, from the first span of it in this process on.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +44,14 @@ enum Above {
 
 impl Node {
     pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>) -> Self {
-        Self { id, start, depth: parent.depth + 1, shared: parent.shared.clone(), above: Above::Node(parent) }
+        Self {
+            id,
+            start,
+            depth: parent.depth + 1,
+            fate: AtomicU8::new(UNSAID),
+            shared: parent.shared.clone(),
+            above: Above::Node(parent),
+        }
     }
 
     /// A node at the top, or under a run that only its dotted order tells of.
@@ -47,7 +63,7 @@ impl Node {
     ) -> Self {
         let depth = parent.as_ref().map_or(0, DottedOrder::depth) + 1;
         let above = parent.map_or(Above::Nothing, |order| Above::Order(Box::new(order)));
-        Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), shared }
+        Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), fate: AtomicU8::new(UNSAID), shared }
     }
 
     pub(crate) fn start(&self) -> Timestamp {
@@ -65,12 +81,12 @@ impl Node {
 
     /// Whether it has no parent at all, here or elsewhere.
     pub(crate) fn is_root(&self) -> bool {
-        matches!(self.above, Above::Nothing)
+        matches!(self.above(), Above::Nothing)
     }
 
     /// Whether it is the first run of its trace in this process.
     pub(crate) fn is_first_here(&self) -> bool {
-        !matches!(self.above, Above::Node(_))
+        !matches!(self.above(), Above::Node(_))
     }
 
     /// Times and ids from the root down.
@@ -86,7 +102,7 @@ impl Node {
                 None => further.push(node),
             }
             length += 1;
-            match &node.above {
+            match node.above() {
                 Above::Node(parent) => node = parent,
                 Above::Order(order) => break Some(order),
                 Above::Nothing => break None,
@@ -100,6 +116,44 @@ impl Node {
             dotted_order.push(node.id, node.start);
         }
         dotted_order
+    }
+
+    /// What it stands under: the nearest run that is not left out.
+    fn above(&self) -> &Above {
+        let mut above = &self.above;
+        while let Above::Node(parent) = above {
+            if parent.fate.load(Ordering::Acquire) != LEFT_OUT {
+                break;
+            }
+            above = &parent.above;
+        }
+        above
+    }
+
+    /// Somebody is told of a run under it, or of itself: from now on it, and all above it, has to be
+    /// in LangSmith. Gives back what is known of runs that were made elsewhere.
+    pub(crate) fn say(&self) -> Option<&DottedOrder> {
+        let mut node = self;
+        loop {
+            // Whoever is left out stays so.
+            let _ = node.fate.compare_exchange(UNSAID, SAID, Ordering::AcqRel, Ordering::Acquire);
+            match &node.above {
+                Above::Node(parent) => node = parent,
+                Above::Order(order) => return Some(order),
+                Above::Nothing => return None,
+            }
+        }
+    }
+
+    /// The dotted order for somebody outside.
+    pub(crate) fn said_order(&self) -> DottedOrder {
+        self.say();
+        self.dotted_order()
+    }
+
+    /// Leaves the run out, if nobody was told of it yet. Says whether it did.
+    pub(crate) fn leave_out(&self) -> bool {
+        self.fate.compare_exchange(UNSAID, LEFT_OUT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether the run, or one above it, has this id.
