@@ -93,7 +93,14 @@ fn write_returned(out: &mut String, value: &Value) -> bool {
 }
 
 fn is_first_token(name: &str) -> bool {
-    matches!(name, "new_token" | "gen_ai.content.chunk" | "ai.stream.firstChunk" | "First Token Stream Event")
+    matches!(
+        name,
+        "new_token"
+            | "gen_ai.content.chunk"
+            | "ai.stream.firstChunk"
+            | "First Token Stream Event"
+            | "llm.content.completion.chunk"
+    ) || name.starts_with("mlflow.chunk.item.")
 }
 
 fn is_below(event: &Event, least: Level) -> bool {

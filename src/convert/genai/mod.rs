@@ -369,7 +369,9 @@ fn response(view: &mut View<'_, '_>, draft: &mut Draft) {
         view.rename(key, metadata, name);
     }
     for key in [Key::FirstChunk, Key::ClientFirstChunk, Key::ServerFirstToken] {
-        view.take_if(key, |value| float(value).is_some_and(|seconds| draft.first_token_after(seconds)));
+        // Strands counts in whole milliseconds where the conventions have seconds.
+        let unit = if matches!(view.peek(key), Some(Value::I64(_))) { 1000.0 } else { 1.0 };
+        view.take_if(key, |value| float(value).is_some_and(|time| draft.first_token_after(time / unit)));
     }
 }
 
