@@ -131,13 +131,10 @@ fn attachments(json: &str, attachments: &mut Vec<Attachment>) -> bool {
         "application/octet-stream".into()
     }
     let Ok(items) = serde_json::from_str::<Vec<Item<'_>>>(json) else { return false };
-    let read = items.into_iter().map(|Item { name, content, mime_type }| {
-        let content = super::attachment::decode(&content)?;
-        Some(Attachment { name, mime_type, content })
-    });
-    let Some(read) = read.collect::<Option<Vec<_>>>() else { return false };
-    for attachment in read {
-        super::attachment::add(attachments, attachment);
+    let contents = items.iter().map(|item| super::attachment::decode(&item.content));
+    let Some(contents) = contents.collect::<Option<Vec<_>>>() else { return false };
+    for (Item { name, mime_type, .. }, content) in items.iter().zip(contents) {
+        super::attachment::add(attachments, name, mime_type, content);
     }
     true
 }
