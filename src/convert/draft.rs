@@ -1,5 +1,7 @@
 //! What conventions write into: the run as it comes to be. The first writer of a field wins.
 
+use super::messages::Side;
+use super::options::Options;
 use super::usage::Usage;
 use crate::json::{scan, write_attribute, write_f64, write_string, Json, Object};
 use crate::run::{Attachment, Extra, RunId, RunType, Timestamp};
@@ -11,8 +13,12 @@ use std::borrow::Cow;
 pub(super) enum TypeRank {
     /// `langsmith.span.kind`
     Explicit,
+    /// `openinference.span.kind`
+    OpenInference,
     /// `gen_ai.operation.name`
     Operation,
+    /// What other conventions call the kind of a span. A span has but one of them.
+    Kind,
     /// An attribute that only such spans have.
     Presence,
     Nothing,
@@ -22,6 +28,8 @@ pub(super) enum TypeRank {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameSource {
     Explicit,
+    /// `traceloop.entity.name`
+    Entity,
     /// Counts for tools.
     Tool,
     /// Counts for agents and workflows.
@@ -54,9 +62,10 @@ impl Memory {
 }
 
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct Draft<'o> {
+    pub(super) options: &'o Options,
     run_type: (TypeRank, RunType),
-    names: [Option<Cow<'static, str>>; 3],
+    names: [Option<Cow<'static, str>>; 4],
     pub(super) inputs: Option<Json>,
     pub(super) outputs: Option<Json>,
     /// This crate wrote the outputs: they have no members but its own.
@@ -110,13 +119,14 @@ impl Events {
     }
 }
 
-impl Draft {
+impl<'o> Draft<'o> {
     /// A draft in memory that earlier runs used.
-    pub(super) fn new(mut memory: Memory, started: Timestamp) -> Self {
+    pub(super) fn new(mut memory: Memory, started: Timestamp, options: &'o Options) -> Self {
         let extra = std::mem::take(&mut memory.extra);
         Self {
+            options,
             run_type: (TypeRank::Nothing, RunType::Chain),
-            names: [const { None }; 3],
+            names: [const { None }; 4],
             inputs: None,
             outputs: None,
             outputs_are_ours: false,
@@ -162,10 +172,26 @@ impl Draft {
 
     /// The name for a run of the type that it turned out to be.
     pub(super) fn take_name(&mut self) -> Option<Cow<'static, str>> {
-        let [explicit, tool, agent] = std::mem::take(&mut self.names);
+        let [explicit, entity, tool, agent] = std::mem::take(&mut self.names);
         explicit
+            .or(entity)
             .or_else(|| tool.filter(|_| self.run_type() == RunType::Tool))
             .or_else(|| agent.filter(|_| self.is_agent))
+    }
+
+    pub(super) fn has(&self, side: Side) -> bool {
+        match side {
+            Side::Inputs => self.inputs.is_some(),
+            Side::Outputs => self.outputs.is_some(),
+        }
+    }
+
+    /// Writes one side of the run, if nobody has, and if `write` says that it wrote an object.
+    pub(super) fn set_with(&mut self, side: Side, write: impl FnOnce(&mut String) -> bool) -> bool {
+        match side {
+            Side::Inputs => self.inputs_with(write),
+            Side::Outputs => self.outputs_with(write),
+        }
     }
 
     /// Writes the inputs, if nobody has, and if `write` says that it wrote an object.

@@ -5,6 +5,7 @@
 //! What nobody took goes to the metadata.
 
 mod attachment;
+mod chat;
 mod draft;
 mod events;
 mod frame;
@@ -12,8 +13,9 @@ mod genai;
 mod genai_old;
 mod langsmith;
 mod messages;
+mod model;
 mod openinference;
-mod provider;
+mod options;
 mod status;
 mod tracing_fields;
 mod usage;
@@ -27,9 +29,10 @@ use opentelemetry::trace::{Link, SpanKind};
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::Resource;
+pub(crate) use options::Options;
+pub use options::{FunctionArgs, InputTokens, NamePolicy};
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
-pub use usage::InputTokens;
 use usage::UsageContext;
 
 /// All conventions, strongest first. To add one, add a file and a line.
@@ -81,20 +84,20 @@ impl Origin {
 #[derive(Debug)]
 pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
-    input_tokens: InputTokens,
+    options: Options,
     frame: Frame,
     memory: Memory,
 }
 
 impl Converter {
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens) -> Self {
-        Self { origin, input_tokens, frame: Frame::default(), memory: Memory::default() }
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options) -> Self {
+        Self { origin, options, frame: Frame::default(), memory: Memory::default() }
     }
 
     /// Makes a run of a span. `interrupted` says that the span never ended.
     pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
         let attributes = &*span.attributes;
-        let mut draft = Draft::new(std::mem::take(&mut self.memory), node.start());
+        let mut draft = Draft::new(std::mem::take(&mut self.memory), node.start(), &self.options);
         draft.interrupted = interrupted;
         identify(span, node, &mut draft.extra);
 
@@ -120,7 +123,7 @@ impl Converter {
                 draft.extra.metadata.append(&origin.metadata);
             }
         }
-        add_usage(&mut draft, self.input_tokens);
+        add_usage(&mut draft);
         self.memory = std::mem::take(&mut draft.memory);
         let mut run = finish(span, node, draft);
         if run.project.is_none() {
@@ -145,15 +148,25 @@ impl Converter {
     }
 
     /// What nobody took: the arguments of a function are its inputs, the rest is metadata.
-    fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft) {
-        let takes_arguments = draft.is_tracing && draft.inputs.is_none();
+    fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft<'_>) {
         let mut arguments = Object::default();
+        let function_args = draft.options.function_args;
+        // What has inputs already keeps its arguments as they are.
+        let has_arguments = draft.is_tracing && (draft.inputs.is_none() || function_args != FunctionArgs::Inputs);
         let metadata = &mut draft.extra.metadata;
         self.frame.left(attributes, |left, attribute| {
-            if takes_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute) {
-                tracing_fields::insert_argument(&mut arguments, attribute);
-            } else if !is_secret(attribute.key.as_str()) {
-                metadata.insert(attribute.key.as_str(), &attribute.value);
+            let KeyValue { key, value, .. } = attribute;
+            if !(has_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute)) {
+                if !is_secret(key.as_str()) {
+                    metadata.insert(key.as_str(), value);
+                }
+                return;
+            }
+            match function_args {
+                FunctionArgs::Inputs if key.as_str() == "self" => drop(metadata.insert("self", value)),
+                FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
+                FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),
+                FunctionArgs::Off => {}
             }
         });
         if !arguments.is_empty() {
@@ -214,10 +227,10 @@ fn describe(span: &SpanData, node: &Node, extra: &mut Extra) {
             otel.insert_i64(name, dropped.into());
         }
     }
-    // The run takes its parent's start where a clock says that it began before.
-    let true_start = clamp(span.start_time);
-    if Timestamp::from_system_time(true_start) != node.start() || true_start != span.start_time {
-        let true_start = chrono::DateTime::<chrono::Utc>::from(true_start);
+    // The run takes its parent's start where a clock says that it began before, and the first or the
+    // last moment that LangSmith can tell where it lies outside.
+    if Timestamp::exactly(span.start_time) != Some(node.start()) {
+        let true_start = chrono::DateTime::<chrono::Utc>::from(clamp(span.start_time));
         extra.metadata.insert_with("otel_start_time", |out| {
             let _ = write!(out, "\"{}\"", true_start.to_rfc3339());
         });
@@ -243,7 +256,7 @@ fn write_link(out: &mut String, link: &Link) {
 }
 
 /// A span that names a model, and has messages or counts, is a call of it.
-fn settle_type(draft: &mut Draft) {
+fn settle_type(draft: &mut Draft<'_>) {
     let called = draft.extra.metadata.contains("ls_model_name") && (draft.has_messages || !draft.usage.is_empty());
     if called {
         draft.set_run_type(draft::TypeRank::Presence, RunType::Llm);
@@ -253,7 +266,7 @@ fn settle_type(draft: &mut Draft) {
     }
 }
 
-fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
+fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
     let dotted_order = node.dotted_order();
     for (name, wanted) in std::mem::take(&mut draft.placement) {
         let below = dotted_order.as_str().strip_prefix(wanted.as_str());
@@ -290,8 +303,8 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
     }
 }
 
-fn name(span: &SpanData, draft: &mut Draft) -> std::borrow::Cow<'static, str> {
-    let name = draft.take_name().unwrap_or_else(|| span.name.clone());
+fn name(span: &SpanData, draft: &mut Draft<'_>) -> std::borrow::Cow<'static, str> {
+    let name = draft.take_name().or_else(|| enriched(span, draft)).unwrap_or_else(|| span.name.clone());
     match shorten_name(&name) {
         Some(short) => {
             if !name.is_empty() {
@@ -303,9 +316,19 @@ fn name(span: &SpanData, draft: &mut Draft) -> std::borrow::Cow<'static, str> {
     }
 }
 
+/// `chat` with its model behind it.
+fn enriched(span: &SpanData, draft: &Draft<'_>) -> Option<std::borrow::Cow<'static, str>> {
+    if draft.options.name_policy != NamePolicy::Enrich {
+        return None;
+    }
+    let text = |name| serde_json::from_str::<String>(draft.extra.metadata.get(name)?).ok();
+    let operation = text("gen_ai.operation.name").filter(|operation| span.name == *operation)?;
+    Some(format!("{operation} {}", text("ls_model_name")?).into())
+}
+
 /// Counts stand in the metadata, and in the outputs of a model's call too. LangSmith adds up what
 /// stands below a run, so what an agent counts itself goes by another name.
-fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
+fn add_usage(draft: &mut Draft<'_>) {
     if draft.usage.is_empty() {
         return;
     }
@@ -317,7 +340,7 @@ fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
         provider: text("ls_provider"),
         rig_exclusive: draft.rig_exclusive,
         service_tier: text("service_tier"),
-        input_tokens,
+        input_tokens: draft.options.input_tokens,
     };
     if !draft.usage.finish(&context, &mut usage) {
         return;

@@ -80,6 +80,20 @@ impl Object {
         self.insert_with(name, |out| out.push_str(json))
     }
 
+    /// Adds the members of an object in JSON, where their names are new. `false` when the text is no
+    /// object, or has no members.
+    pub(crate) fn insert_members(&mut self, json: &str) -> bool {
+        let Some(json) = super::scan::object(json) else { return false };
+        let mut any = false;
+        let read = super::walk::members(json, |name, value| {
+            any = true;
+            // As it would be written here, so that it is the same name.
+            let plain = serde_json::from_str::<std::borrow::Cow<'_, str>>(name).unwrap_or_default();
+            self.insert_raw(&plain, value);
+        });
+        read.is_some() && any
+    }
+
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
         for (position, name) in other.names.iter().enumerate() {

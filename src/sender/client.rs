@@ -92,7 +92,7 @@ impl Client {
         let origin = Arc::new(OnceLock::new());
         let (hurry, hurried) = watch::channel(Hurry::default());
         let delivery = Delivery::new(transport, &config, notices.clone(), hurried);
-        let converter = Converter::new(Arc::clone(&origin), config.input_tokens);
+        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone());
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
         let worker =
             Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter).map_err(thread)?;

@@ -3,11 +3,12 @@
 mod counts;
 mod parameters;
 
+use super::chat::note;
 use super::draft::{float, write_member, NameSource, TypeRank};
 use super::frame::{attributes, find, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
 use super::Draft;
-use crate::json::{scan, write_array, write_string};
+use crate::json::{scan, write_string};
 use crate::run::RunType;
 use opentelemetry::{KeyValue, Value};
 
@@ -156,20 +157,10 @@ fn run_type(operation: &str) -> Option<RunType> {
 }
 
 fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
     for key in [Key::Provider, Key::System] {
-        view.take_if(key, |value| {
-            let raw = value.as_str();
-            if raw.trim().is_empty() || extra.metadata.contains("ls_provider") {
-                return false;
-            }
-            let provider = super::provider::name(&raw);
-            if provider != raw {
-                extra.metadata.insert("gen_ai_provider_name", value);
-            }
-            extra.metadata.insert_str("ls_provider", &provider)
-        });
+        view.take_if(key, |value| super::model::set_provider(draft, value));
     }
+    let extra = &mut draft.extra;
     let mut named = false;
     for (key, metadata) in [(Key::RequestModel, "ls_model_name"), (Key::ResponseModel, "response_model")] {
         view.take_if(key, |value| {
@@ -275,25 +266,6 @@ fn write_messages(
         draft.memory.messages = messages.into_memory();
     }
     taken
-}
-
-/// Keeps what messages say besides their content.
-pub(super) fn note(draft: &mut Draft, messages: &mut Messages) {
-    draft.has_messages |= !messages.is_empty();
-    if let Some(reason) = messages.finish_reason() {
-        draft.finish_reason.get_or_insert_with(|| reason.to_owned());
-    }
-    if let reasons @ [_, _, ..] = messages.finish_reasons() {
-        draft.extra.metadata.insert_with("finish_reasons", |out| {
-            write_array(out, reasons, |out, reason| write_string(out, reason));
-        });
-    }
-    if messages.is_compacted() {
-        draft.extra.metadata.insert_bool("conversation_compacted", true);
-    }
-    for attachment in messages.take_attachments() {
-        draft.attachments.push(attachment);
-    }
 }
 
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {

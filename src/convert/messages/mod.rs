@@ -10,6 +10,7 @@ mod documents;
 mod events;
 mod flat;
 mod indexed;
+mod openinference;
 mod part;
 mod parts;
 mod read;
@@ -17,7 +18,9 @@ mod tools;
 mod write;
 
 pub(super) use documents::write_documents;
+pub(super) use flat::split_number;
 pub(super) use indexed::is_indexed;
+pub(super) use openinference::is_whole_tool;
 pub(super) use tools::write_tools;
 
 use crate::json::write_string;
@@ -41,7 +44,7 @@ pub(crate) struct Messages {
 
 /// Where the messages stand in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Inputs,
     Outputs,
 }
@@ -74,14 +77,18 @@ impl Default for Messages {
 
 impl Messages {
     pub(crate) fn inputs() -> Self {
-        Self::new(Side::Inputs, "input")
+        Self::on(Side::Inputs)
     }
 
     pub(crate) fn outputs() -> Self {
-        Self::new(Side::Outputs, "output")
+        Self::on(Side::Outputs)
     }
 
-    fn new(side: Side, prefix: &'static str) -> Self {
+    pub(crate) fn on(side: Side) -> Self {
+        let prefix = match side {
+            Side::Inputs => "input",
+            Side::Outputs => "output",
+        };
         Self {
             side,
             written: String::new(),
