@@ -20,6 +20,7 @@ pub(super) fn set_messages(draft: &mut Draft<'_>, side: Side, messages: &mut Mes
         !messages.is_empty()
     };
     let written = draft.set_with(side, write);
+    draft.outputs_are_ours |= written && side == Side::Outputs;
     if written {
         note(draft, messages);
     }

@@ -81,7 +81,10 @@ pub(super) struct Draft<'o> {
     pub(super) error_type: Option<String>,
     /// An attribute says that there was an error, whatever the status is.
     pub(super) failed: Option<String>,
+    /// It may be called by the name of an agent or a workflow.
     pub(super) is_agent: bool,
+    /// It is an agent at work.
+    pub(super) is_invoked_agent: bool,
     pub(super) has_messages: bool,
     pub(super) is_text_completion: bool,
     /// The span was made by rig, and counts cached tokens beside the input.
@@ -140,6 +143,7 @@ impl<'o> Draft<'o> {
             error_type: None,
             failed: None,
             is_agent: false,
+            is_invoked_agent: false,
             has_messages: false,
             is_text_completion: false,
             is_rig: false,
@@ -203,6 +207,13 @@ impl<'o> Draft<'o> {
         set_with(&mut self.outputs, &mut self.memory.outputs, write)
     }
 
+    /// Adds tools to the inputs, if there are any and they have none.
+    pub(super) fn add_tools(&mut self, json: &str) {
+        if let Some(inputs) = self.inputs.take_if(|inputs| !inputs.as_str().contains("\"tools\"")) {
+            self.inputs = Some(with_member(inputs, "tools", json));
+        }
+    }
+
     /// Takes a value as the inputs: a JSON object as it is, everything else under `input`.
     pub(super) fn set_inputs(&mut self, value: &Value) -> bool {
         self.inputs_with(|out| write_object(out, "input", value))
@@ -224,14 +235,32 @@ impl<'o> Draft<'o> {
 
     /// Adds tags that came as a list, as a JSON list, or separated by commas.
     pub(super) fn tags(&mut self, value: &Value) {
-        match value {
-            Value::Array(opentelemetry::Array::String(tags)) => tags.iter().for_each(|tag| self.tag(tag.as_str())),
-            Value::String(text) => match serde_json::from_str::<Vec<String>>(text.as_str()) {
-                Ok(tags) => tags.iter().for_each(|tag| self.tag(tag)),
-                Err(_) => text.as_str().split(',').for_each(|tag| self.tag(tag)),
-            },
-            other => self.tag(&other.to_string()),
+        crate::lineage::tags(value).iter().for_each(|tag| self.tag(tag));
+    }
+
+    /// Groups the run with others into a thread.
+    pub(super) fn set_thread(&mut self, value: &Value) -> bool {
+        self.set_id("thread_id", value)
+    }
+
+    /// Whom the run is for.
+    pub(super) fn set_user(&mut self, value: &Value) -> bool {
+        self.set_id("user_id", value)
+    }
+
+    /// Says whether the value needs no other place.
+    fn set_id(&mut self, name: &str, value: &Value) -> bool {
+        if super::frame::is_empty(value) {
+            return false;
         }
+        let mut id = String::new();
+        write_string(&mut id, &value.as_str());
+        let metadata = &mut self.extra.metadata;
+        metadata.insert_raw(name, &id) || metadata.get(name) == Some(&*id)
+    }
+
+    pub(super) fn set_agent(&mut self) {
+        (self.is_agent, self.is_invoked_agent) = (true, true);
     }
 
     /// The first token came this long after the start.
@@ -260,6 +289,20 @@ fn set_with(field: &mut Option<Json>, memory: &mut String, write: impl FnOnce(&m
         *memory = text;
     }
     written
+}
+
+/// The object with one more member.
+pub(super) fn with_member(object: Json, name: &str, json: &str) -> Json {
+    let mut text = object.into_string();
+    text.truncate(text.trim_end().len() - 1);
+    if !text.trim_end().ends_with('{') {
+        text.push(',');
+    }
+    write_string(&mut text, name);
+    text.push(':');
+    text.push_str(json);
+    text.push('}');
+    Json::from_trusted(text)
 }
 
 /// Writes a value as an object: JSON objects pass through, everything else goes under `name`.

@@ -182,25 +182,16 @@ impl Frame {
 
     /// Calls `each` with what no convention took: attributes that conventions know but had no use
     /// for, those of their families, then the rest.
-    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(Left, &'a KeyValue)) {
+    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(&'a KeyValue)) {
         let slots = self.used.iter().map(|slot| self.slots[usize::from(*slot)]).filter(|position| *position != NONE);
         let families = self.families.iter().map(|member| member.attribute).filter(|position| *position != NONE);
         for position in slots.chain(families) {
-            each(Left::Known, &attributes[position as usize]);
+            each(&attributes[position as usize]);
         }
         for member in &self.rest {
-            each(Left::Unknown, &attributes[member.attribute as usize]);
+            each(&attributes[member.attribute as usize]);
         }
     }
-}
-
-/// Why an attribute is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
-    /// A convention knows it, but another source won.
-    Known,
-    /// No convention knows it.
-    Unknown,
 }
 
 /// One convention's attributes.

@@ -11,22 +11,25 @@ mod events;
 mod frame;
 mod genai;
 mod genai_old;
+mod langfuse;
 mod langsmith;
 mod messages;
 mod model;
 mod openinference;
 mod options;
+mod sessions;
 mod status;
+mod traceloop;
 mod tracing_fields;
 mod usage;
 
-use crate::json::{write_array, write_hex, write_string, Json, Object};
+use crate::json::{write_array, write_hex, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
-use draft::{insert_any, Draft, Memory};
-use frame::{Convention, Frame, Left};
+use draft::{insert_any, with_member, Draft, Memory};
+use frame::{Convention, Frame};
 use opentelemetry::trace::{Link, SpanKind};
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::Resource;
 pub(crate) use options::Options;
@@ -40,8 +43,11 @@ const CONVENTIONS: &[Convention] = &[
     tracing_fields::CONVENTION,
     langsmith::CONVENTION,
     genai::CONVENTION,
+    sessions::CONVENTION,
     openinference::CONVENTION,
     genai_old::CONVENTION,
+    traceloop::CONVENTION,
+    langfuse::CONVENTION,
 ];
 /// Events with the details of a call rank behind this convention.
 const GENAI: usize = 2;
@@ -56,9 +62,11 @@ pub(crate) struct Origin {
 impl Origin {
     pub(crate) fn new(resource: &Resource) -> Self {
         let mut origin = Self::default();
+        let (mut project, mut other_project) = (None, None);
         for (key, value) in resource {
             match key.as_str() {
-                "langsmith.project" => origin.project = Some(Project::Name(value.as_str().into())),
+                "langsmith.project" => project = Some(value.as_str()),
+                "openinference.project.name" => other_project = Some(value.as_str()),
                 // Every SDK says these of itself, or says nothing.
                 name if name.starts_with("telemetry.sdk.") => {}
                 "service.name" if value.as_str().starts_with("unknown_service") => {}
@@ -68,6 +76,8 @@ impl Origin {
                 name => drop(origin.metadata.insert(&format!("resource.{name}"), value)),
             }
         }
+        let project = project.or(other_project).filter(|project| !project.trim().is_empty());
+        origin.project = project.map(|project| Project::Name((&*project).into()));
         origin
     }
 
@@ -123,7 +133,7 @@ impl Converter {
                 draft.extra.metadata.append(&origin.metadata);
             }
         }
-        add_usage(&mut draft);
+        add_usage(&mut draft, node);
         self.memory = std::mem::take(&mut draft.memory);
         let mut run = finish(span, node, draft);
         if run.project.is_none() {
@@ -154,10 +164,10 @@ impl Converter {
         // What has inputs already keeps its arguments as they are.
         let has_arguments = draft.is_tracing && (draft.inputs.is_none() || function_args != FunctionArgs::Inputs);
         let metadata = &mut draft.extra.metadata;
-        self.frame.left(attributes, |left, attribute| {
+        self.frame.left(attributes, |attribute| {
             let KeyValue { key, value, .. } = attribute;
-            if !(has_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute)) {
-                if !is_secret(key.as_str()) {
+            if !(has_arguments && tracing_fields::is_argument(attribute)) {
+                if !is_secret(key.as_str(), value) {
                     metadata.insert(key.as_str(), value);
                 }
                 return;
@@ -179,12 +189,18 @@ impl Converter {
 }
 
 /// Headers that hold credentials are not sent on.
-fn is_secret(name: &str) -> bool {
-    name.strip_prefix("http.request.header.").is_some_and(|header| {
-        ["authorization", "cookie", "x-api-key", "proxy-authorization"]
-            .iter()
-            .any(|secret| header.eq_ignore_ascii_case(secret))
-    })
+fn is_secret(name: &str, value: &Value) -> bool {
+    const SECRETS: [&str; 5] = ["authorization", "cookie", "x-api-key", "proxy-authorization", "api-key"];
+    match name {
+        // All headers of a request in one text.
+        "llm.headers" | "langsmith.request.headers" => {
+            let headers = value.as_str().to_ascii_lowercase();
+            SECRETS.iter().any(|secret| headers.contains(secret))
+        }
+        _ => name
+            .strip_prefix("http.request.header.")
+            .is_some_and(|header| SECRETS.iter().any(|secret| header.eq_ignore_ascii_case(secret))),
+    }
 }
 
 /// The span's own ids, by which a run is found in other backends and back.
@@ -281,6 +297,9 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
         draft.extra.metadata.append(&shared.metadata);
         shared.tags.iter().for_each(|tag| draft.tag(tag));
     }
+    if draft.is_invoked_agent {
+        draft.extra.metadata.insert_str("ls_agent_type", if node.is_under_agent() { "subagent" } else { "root" });
+    }
     if let Some(reason) = draft.finish_reason.take() {
         draft.extra.metadata.insert_str("finish_reason", &reason);
     }
@@ -327,12 +346,13 @@ fn enriched(span: &SpanData, draft: &Draft<'_>) -> Option<std::borrow::Cow<'stat
 }
 
 /// Counts stand in the metadata, and in the outputs of a model's call too. LangSmith adds up what
-/// stands below a run, so what an agent counts itself goes by another name.
-fn add_usage(draft: &mut Draft<'_>) {
+/// stands below a run, so what an agent counts itself goes by another name, and so does what a run
+/// counts that has counts below it: a framework's call of a model around its client's.
+fn add_usage(draft: &mut Draft<'_>, node: &Node) {
     if draft.usage.is_empty() {
         return;
     }
-    let is_sum = draft.run_type() == RunType::Chain && !draft.usage.is_whole();
+    let is_sum = node.is_counted_below() || (draft.run_type() == RunType::Chain && !draft.usage.is_whole());
     let mut usage = String::new();
     let metadata = &draft.extra.metadata;
     let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
@@ -349,6 +369,7 @@ fn add_usage(draft: &mut Draft<'_>) {
         draft.extra.metadata.insert_raw("ls_aggregated_usage", &usage);
         return;
     }
+    node.count_for_those_above();
     draft.extra.metadata.insert_raw("usage_metadata", &usage);
     if draft.run_type() == RunType::Llm {
         if let Some(outputs) = draft.outputs.take() {
@@ -360,18 +381,4 @@ fn add_usage(draft: &mut Draft<'_>) {
             draft.outputs = Some(outputs);
         }
     }
-}
-
-/// The object with one more member.
-fn with_member(object: Json, name: &str, json: &str) -> Json {
-    let mut text = object.into_string();
-    text.truncate(text.trim_end().len() - 1);
-    if !text.trim_end().ends_with('{') {
-        text.push(',');
-    }
-    write_string(&mut text, name);
-    text.push(':');
-    text.push_str(json);
-    text.push('}');
-    Json::from_trusted(text)
 }

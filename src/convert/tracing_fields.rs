@@ -57,7 +57,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take(Key::RigParent);
 }
 
-/// Whether an attribute that nobody knows is an argument: names of arguments have no dots.
+/// Whether an attribute that nobody took is an argument: names of arguments have no dots.
 pub(super) fn is_argument(attribute: &KeyValue) -> bool {
     !attribute.key.as_str().contains('.')
 }

@@ -96,11 +96,19 @@ impl Object {
 
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
+        self.append_where(other, |_| true);
+    }
+
+    /// The same for those whose names, as they are written in JSON, `accept` accepts.
+    pub(crate) fn append_where(&mut self, other: &Self, accept: impl Fn(&str) -> bool) {
         for (position, name) in other.names.iter().enumerate() {
             let end = other.names.get(position + 1).map_or(other.members.len(), |next| next.start);
             let start = name.start + usize::from(name.start > 0);
             let quoted = &other.members[start..name.value - 1];
             let value = &other.members[name.value..end];
+            if !accept(&quoted[1..quoted.len() - 1]) {
+                continue;
+            }
             self.insert_named(|out| out.push_str(quoted), |out| out.push_str(value));
         }
     }

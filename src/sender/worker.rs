@@ -235,7 +235,8 @@ impl Worker {
 
     fn add_placed(&mut self) {
         let mut placed = std::mem::take(&mut self.placed);
-        for (span, node) in placed.drain(..) {
+        // Parents come last, as from the processor: what is counted below a run is not counted on it.
+        for (span, node) in placed.drain(..).rev() {
             self.add_span(&span.0, &node, false);
         }
         self.placed = placed;

@@ -3,8 +3,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod inherited;
+mod langfuse;
 mod openinference;
 mod options;
+mod traceloop;
+mod usage;
 
 use common::{assert_flawless, config, server, LONG};
 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
@@ -45,7 +49,7 @@ fn run_of<V: Into<Value>>(attributes: impl IntoIterator<Item = (&'static str, V)
 
 /// Attributes of several types.
 macro_rules! attributes {
-    ($($key:literal => $value:expr),* $(,)?) => {
+    ($($key:expr => $value:expr),* $(,)?) => {
         [$(($key, opentelemetry::Value::from($value))),*]
     };
 }

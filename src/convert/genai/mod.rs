@@ -77,6 +77,8 @@ attributes! {
     OutputType = "gen_ai.output.type",
     Dimensions = "gen_ai.embeddings.dimension.count",
     RetrievalTopK = "gen_ai.retrieval.top_k",
+    McpMethod = "mcp.method.name",
+    McpTool = "mcp.tool.name",
 }
 
 const USAGE_DETAILS: u8 = 0;
@@ -107,21 +109,24 @@ fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
         let operation = value.as_str();
         draft.is_text_completion |= operation == "text_completion";
         draft.is_agent |= matches!(&*operation, "invoke_agent" | "create_agent" | "invoke_workflow");
+        draft.is_invoked_agent |= operation == "invoke_agent";
         let known = run_type(&operation);
         if let Some(run_type) = known {
             draft.set_run_type(TypeRank::Operation, run_type);
         }
         known.is_some() && draft.extra.metadata.insert("gen_ai.operation.name", value)
     });
-    let tool = view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some();
-    if tool {
+    let calls_tool = view.peek_text(Key::McpMethod) == Some("tools/call");
+    if calls_tool || view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some() {
         draft.set_run_type(TypeRank::Presence, RunType::Tool);
     }
     if view.peek(Key::RetrievalDocuments).is_some() {
         draft.set_run_type(TypeRank::Presence, RunType::Retriever);
     }
-    if let Some(name) = view.peek_text(Key::ToolName) {
-        draft.set_name(NameSource::Tool, name);
+    for key in [Key::ToolName, Key::McpTool] {
+        if let Some(name) = view.peek_text(key) {
+            draft.set_name(NameSource::Tool, name);
+        }
     }
     for key in [Key::AgentName, Key::WorkflowName] {
         if let Some(name) = view.peek_text(key) {

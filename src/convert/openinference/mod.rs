@@ -94,7 +94,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
         draft.extra.invocation_params.insert_raw("tools", &tools);
     }
     counts::convert(view, draft);
-    described(view, draft);
+    described(view, draft, is_ours);
 }
 
 /// What kind of work it is, and its name.
@@ -103,7 +103,9 @@ fn kind(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
         let kind = value.as_str().trim().to_ascii_uppercase();
         let Some(run_type) = run_type(&kind) else { return false };
         draft.set_run_type(TypeRank::OpenInference, run_type);
-        draft.is_agent |= kind == "AGENT";
+        if kind == "AGENT" {
+            draft.set_agent();
+        }
         // LangSmith has no word for these.
         !matches!(&*kind, "RERANKER" | "GUARDRAIL" | "EVALUATOR")
     });
@@ -240,7 +242,7 @@ fn last_resorts(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
 }
 
 /// What LangSmith filters by.
-fn described(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
+fn described(view: &mut View<'_, '_>, draft: &mut Draft<'_>, is_ours: bool) {
     if let Some(reason) = view.take_text(Key::FinishReason) {
         draft.finish_reason.get_or_insert_with(|| reason.to_owned());
     }
@@ -255,7 +257,11 @@ fn described(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     }
     view.rename(Key::TemplateVersion, metadata, "prompt_version");
     view.take_if(Key::PromptId, |value| model::set_prompt_name(metadata, value));
-    view.take_if(Key::Metadata, |value| matches!(value, Value::String(json) if metadata.insert_members(json.as_str())));
+    // A function may have an argument of that name.
+    let is_metadata = is_ours || !draft.is_tracing;
+    view.take_if(Key::Metadata, |value| {
+        is_metadata && matches!(value, Value::String(json) if metadata.insert_members(json.as_str()))
+    });
 }
 
 /// Writes tools in OpenAI's shape.
