@@ -235,7 +235,9 @@ impl<'o> Draft<'o> {
 
     /// Adds tags that came as a list, as a JSON list, or separated by commas.
     pub(super) fn tags(&mut self, value: &Value) {
-        crate::lineage::tags(value).iter().for_each(|tag| self.tag(tag));
+        for tag in crate::lineage::tags(value) {
+            self.tag(&tag);
+        }
     }
 
     /// Groups the run with others into a thread.

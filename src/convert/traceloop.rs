@@ -26,7 +26,7 @@ attributes! {
     Name = "traceloop.entity.name",
     Input = "traceloop.entity.input",
     Output = "traceloop.entity.output",
-    PromptKey = "traceloop.prompt.key",
+    ManagedPrompt = "traceloop.prompt.key",
     PromptVersion = "traceloop.prompt.version",
     PromptHash = "traceloop.prompt.version_hash",
     RequestType = "llm.request.type",
@@ -76,7 +76,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     view.take_if(Key::User, |value| draft.set_user(value));
     view.take_family(ASSOCIATED, |name, value| sessions::set_associated(draft, name, value));
     let metadata = &mut draft.extra.metadata;
-    view.take_if(Key::PromptKey, |value| model::set_prompt_name(metadata, value));
+    view.take_if(Key::ManagedPrompt, |value| model::set_prompt_name(metadata, value));
     for (key, name) in [
         (Key::PromptVersion, "prompt_version"),
         (Key::PromptHash, "prompt_version_hash"),

@@ -39,7 +39,7 @@ impl Shared {
     pub(super) fn joined(own: &Self, above: Option<&Arc<Self>>) -> Self {
         let mut joined = own.clone();
         if let Some(above) = above {
-            joined.project = above.project.clone();
+            joined.project.clone_from(&above.project);
             joined.metadata.append(&above.metadata);
             joined.tags.extend(above.tags.iter().filter(|tag| !own.tags.contains(tag)).cloned());
         }

@@ -11,6 +11,7 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, Tracer};
 use serde_json::json;
 use std::collections::HashMap;
+use std::fmt::Write;
 
 /// Starts a span under another.
 fn start(
@@ -218,7 +219,7 @@ fn called(
     let sent = headers.get("baggage").cloned().unwrap_or_default();
     for (name, value) in baggage {
         let entry = headers.entry("baggage".to_owned()).or_default();
-        entry.push_str(&format!("{}{name}={value}", if entry.is_empty() { "" } else { "," }));
+        write!(entry, "{}{name}={value}", if entry.is_empty() { "" } else { "," }).unwrap();
     }
     let other = LangSmithSpanProcessor::new(config(&server)).unwrap();
     let handle = trusts.then(|| other.handle().propagator());

@@ -291,3 +291,27 @@ fn tags_and_metadata() {
     assert_eq!(run.metadata("n"), Some(&json!(12_345_678_901_234_567_i64)));
     assert_eq!(run_of([("metadata", "no object")]).metadata("metadata"), Some(&json!("no object")));
 }
+
+#[test]
+fn a_project_by_its_resource() {
+    use crate::common::{config, server};
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry::KeyValue;
+    use opentelemetry_langsmith::LangSmithSpanProcessor;
+    use opentelemetry_sdk::{trace::SdkTracerProvider, Resource};
+
+    let project = |attributes: &[(&'static str, &'static str)]| {
+        let server = server();
+        let processor = LangSmithSpanProcessor::new(config(&server).with_project("configured")).unwrap();
+        let attributes = attributes.iter().map(|(key, value)| KeyValue::new(*key, *value));
+        let resource = Resource::builder_empty().with_attributes(attributes).build();
+        let provider = SdkTracerProvider::builder().with_resource(resource).with_span_processor(processor).build();
+        drop(provider.tracer("mapping").start("span"));
+        provider.shutdown().unwrap();
+        server.runs()[0].session_name.clone().unwrap()
+    };
+    assert_eq!(project(&[]), "configured");
+    assert_eq!(project(&[("openinference.project.name", "theirs")]), "theirs");
+    assert_eq!(project(&[("openinference.project.name", "theirs"), ("langsmith.project", "ours")]), "ours");
+    assert_eq!(project(&[("openinference.project.name", " ")]), "configured");
+}

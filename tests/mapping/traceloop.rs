@@ -159,3 +159,14 @@ fn counts_of_the_oldest_names() {
     assert_eq!((run.outputs.clone(), run.metadata("usage_metadata")), (None, Some(&usage)));
     assert_eq!(run.metadata("finish_reason"), Some(&json!("end_turn")));
 }
+
+#[test]
+fn a_call_of_a_tool_by_its_protocol() {
+    let run = run_of(attributes! {"mcp.method.name" => "tools/call", "mcp.tool.name" => "add"});
+    assert_eq!((&*run.run_type, &*run.name), ("tool", "add"));
+    let run = run_of(attributes! {"mcp.method.name" => "tools/list", "mcp.tool.name" => "add"});
+    assert_eq!(
+        (&*run.run_type, &*run.name, run.metadata("mcp.method.name")),
+        ("chain", "span", Some(&json!("tools/list")))
+    );
+}

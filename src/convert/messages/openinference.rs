@@ -3,10 +3,11 @@
 use super::flat::{split_number, text_of};
 use super::part::Part;
 use super::read::is_object;
-use super::write::{separate, write_name, write_text_member};
+use super::write::{free_name, separate, write_name, write_text_member};
 use super::Messages;
 use crate::json::{scan, write_attribute};
 use opentelemetry::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Attributes by what follows their prefix.
@@ -48,33 +49,32 @@ impl<'a> Message<'a> {
         let numbered = |prefix| name.strip_prefix(prefix).and_then(split_number).filter(|(_, name)| !name.is_empty());
         if let Some((number, name)) = numbered("contents.") {
             let name = name.strip_prefix("message_content.").unwrap_or(name);
-            self.contents.entry(number).or_default().push((name, value));
+            set(self.contents.entry(number).or_default(), name, value);
         } else if let Some((number, name)) = numbered("tool_calls.") {
             let name = name.strip_prefix("tool_call.").unwrap_or(name);
-            self.calls.entry(number).or_default().push((name.strip_prefix("function.").unwrap_or(name), value));
+            set(self.calls.entry(number).or_default(), name.strip_prefix("function.").unwrap_or(name), value);
         } else {
-            match name {
-                // A call as there was one in a message before there could be several.
-                "function_call_name" => self.calls.entry(u64::MAX).or_default().push(("name", value)),
-                "function_call_arguments_json" => self.calls.entry(u64::MAX).or_default().push(("arguments", value)),
-                _ => self.own.push((name, value)),
-            }
+            // A call as there was one in a message before there could be several.
+            let (fields, name) = match name {
+                "function_call_name" => (self.calls.entry(u64::MAX).or_default(), "name"),
+                "function_call_arguments_json" => (self.calls.entry(u64::MAX).or_default(), "arguments"),
+                _ => (&mut self.own, name),
+            };
+            set(fields, name, value);
         }
     }
 
     fn write(&self, out: &mut String) {
         out.push_str("{\"parts\":[");
         let content = text(&self.own, "content");
-        match content.as_deref() {
-            None | Some("") => {}
-            Some(text) => match content_list(text) {
-                Some(list) => out.push_str(&list[1..list.len() - 1]),
-                None => {
-                    out.push_str("{\"type\":\"text\"");
-                    write_text_member(out, "content", text);
-                    out.push('}');
-                }
-            },
+        if let Some(text) = content.as_deref().filter(|text| !text.is_empty()) {
+            if let Some(list) = content_list(text) {
+                out.push_str(&list[1..list.len() - 1]);
+            } else {
+                out.push_str("{\"type\":\"text\"");
+                write_text_member(out, "content", text);
+                out.push('}');
+            }
         }
         for fields in self.contents.values() {
             // Some write a text both ways.
@@ -90,13 +90,20 @@ impl<'a> Message<'a> {
             for fields in self.calls.values() {
                 separate(out);
                 out.push('{');
-                fields.iter().for_each(|(name, value)| write_member(name, value, out));
+                for (name, value) in fields {
+                    write_member(name, value, out);
+                }
                 out.push('}');
             }
             out.push(']');
         }
         for (name, value) in self.own.iter().filter(|(name, _)| *name != "content") {
-            write_member(name, value, out);
+            let taken = |name: &str| matches!(name, "parts" | "tool_calls") || find(&self.own, name).is_some();
+            if matches!(*name, "parts" | "tool_calls") {
+                write_member(&free_name(name, taken), value, out);
+            } else {
+                write_member(name, value, out);
+            }
         }
         out.push('}');
     }
@@ -108,8 +115,20 @@ fn content_list(text: &str) -> Option<&str> {
     Part::read_content(json).map(|_| json)
 }
 
-fn text<'a>(fields: &Fields<'a>, name: &str) -> Option<std::borrow::Cow<'a, str>> {
-    fields.iter().find(|(other, _)| *other == name).map(|(_, value)| text_of(value))
+/// Of several values under one name the last one counts.
+fn set<'a>(fields: &mut Fields<'a>, name: &'a str, value: &'a Value) {
+    match fields.iter_mut().find(|(other, _)| *other == name) {
+        Some(field) => field.1 = value,
+        None => fields.push((name, value)),
+    }
+}
+
+fn find<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a Value> {
+    fields.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+}
+
+fn text<'a>(fields: &Fields<'a>, name: &str) -> Option<Cow<'a, str>> {
+    find(fields, name).map(text_of)
 }
 
 fn write_member(name: &str, value: &Value, out: &mut String) {
@@ -140,6 +159,8 @@ fn write_part(fields: &Fields<'_>, out: &mut String) {
     if let (true, Some(modality)) = (is_file, modality) {
         write_text_member(out, "modality", modality);
     }
+    // Names that were different before may be the same behind their prefixes.
+    let mut written = vec!["type".to_owned(), "modality".to_owned()];
     for (name, value) in fields.iter().filter(|(name, _)| *name != "type") {
         let name = leaf(name);
         let name = match (&*kind, name) {
@@ -149,6 +170,8 @@ fn write_part(fields: &Fields<'_>, out: &mut String) {
             (_, "url") if is_file => "content",
             (_, name) => name,
         };
+        let name = &*free_name(name, |name| written.iter().any(|other| other == name));
+        written.push(name.to_owned());
         match value {
             // What a tool was given or answered is JSON in a text.
             Value::String(text) if name == "response" => match scan::document(text.as_str()) {
@@ -158,7 +181,7 @@ fn write_part(fields: &Fields<'_>, out: &mut String) {
             _ => write_member(name, value, out),
         }
     }
-    if kind == "reasoning" && text(fields, "text").is_none() {
+    if kind == "reasoning" && !written.iter().any(|name| name == "text") {
         write_text_member(out, "text", "");
     }
     out.push('}');

@@ -31,6 +31,11 @@ fn find<'a>(fields: &[(&str, &'a Value)], name: &str) -> Option<&'a Value> {
     fields.iter().find(|(other, value)| *other == name && !is_empty(value)).map(|(_, value)| *value)
 }
 
+/// `0.embedding.vector` is a vector.
+fn last_word(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
 fn documents(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     // A chain may have found documents, and answered by them.
     let is_answer = draft.run_type() == RunType::Retriever || view.peek(Key::Output).is_none_or(is_empty);
@@ -116,7 +121,7 @@ fn embeddings(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
         });
     }
     let has_inputs = draft.has(Side::Inputs) || view.peek(Key::Input).is_some_and(|input| !is_empty(input));
-    view.take_family(EMBEDDINGS, |name, _| has_inputs || name.ends_with(".vector"));
+    view.take_family(EMBEDDINGS, |name, _| has_inputs || last_word(name) == "vector");
     view.take(Key::EmbeddingVector);
     if has_inputs {
         view.take(Key::EmbeddingText);
@@ -193,7 +198,7 @@ fn completion(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
                 !texts.is_empty()
             });
         }
-        view.take_family(family, |name, _| name.ends_with(".text"));
+        view.take_family(family, |name, _| last_word(name) == "text");
     }
 }
 
