@@ -1,9 +1,14 @@
 //! What can be configured, and the checks on it.
 
-use crate::convert::{self, FunctionArgs, InputTokens, NamePolicy};
+mod privacy;
+
+use crate::convert::{self, EventLimits, FunctionArgs, InputTokens, NamePolicy};
 use crate::env;
 use crate::error::ConfigError;
+use crate::hooks::{Hide, Hook};
 use crate::lineage::{RunIds, SpanFilter};
+#[cfg(feature = "redact")]
+use crate::redact::Redactor;
 use crate::run::RunId;
 use crate::secret::{Endpoint, Secret};
 use crate::stats::DropReason;
@@ -61,6 +66,7 @@ pub struct Config {
     pub(crate) project: String,
     pub(crate) run_ids: RunIds,
     pub(crate) conversion: convert::Options,
+    pub(crate) events: EventLimits,
     pub(crate) batch_runs: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) flush_interval: Duration,
@@ -72,6 +78,10 @@ pub struct Config {
     pub(crate) open_spans: usize,
     pub(crate) on_drop: Option<OnDrop>,
     pub(crate) filter: SpanFilter,
+    pub(crate) on_run: Option<Hook>,
+    pub(crate) hide: Hide,
+    #[cfg(feature = "redact")]
+    pub(crate) redactor: Option<Redactor>,
 }
 
 /// Told of runs that are given up.
@@ -121,6 +131,7 @@ impl Default for Config {
             project: "default".into(),
             run_ids: RunIds::V7,
             conversion: convert::Options::default(),
+            events: EventLimits::default(),
             batch_runs: 100,
             batch_bytes: 20 << 20,
             flush_interval: Duration::from_millis(500),
@@ -138,6 +149,10 @@ impl Default for Config {
             open_spans: 250_000,
             on_drop: None,
             filter: SpanFilter::default(),
+            on_run: None,
+            hide: Hide::default(),
+            #[cfg(feature = "redact")]
+            redactor: None,
         }
     }
 }
@@ -145,8 +160,9 @@ impl Default for Config {
 impl Config {
     /// Reads `LANGSMITH_API_KEY`, `LANGSMITH_ENDPOINT`, `LANGSMITH_PROJECT`,
     /// `LANGSMITH_WORKSPACE_ID`, `LANGSMITH_TRACING`, `LANGSMITH_MAX_INGEST_MEMORY_BYTES`,
-    /// `LANGSMITH_BATCH_INGEST_SIZE_LIMIT`, `LANGSMITH_RUN_COMPRESSION_LEVEL` and
-    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`; each also by its older name `LANGCHAIN_…`.
+    /// `LANGSMITH_BATCH_INGEST_SIZE_LIMIT`, `LANGSMITH_RUN_COMPRESSION_LEVEL`,
+    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`, `LANGSMITH_HIDE_INPUTS`, `LANGSMITH_HIDE_OUTPUTS` and
+    /// `LANGSMITH_HIDE_METADATA`; each also by its older name `LANGCHAIN_…`.
     ///
     /// # Errors
     /// [`ConfigError::InvalidVariable`] when a variable holds something else than it takes. That a
@@ -192,6 +208,14 @@ impl Config {
             == Some(true)
         {
             config.compression_level = None;
+        }
+        let hide = &mut config.hide;
+        for (name, variable, setter, field) in [
+            ("HIDE_INPUTS", "LANGSMITH_HIDE_INPUTS", "with_hide_inputs", &mut hide.inputs),
+            ("HIDE_OUTPUTS", "LANGSMITH_HIDE_OUTPUTS", "with_hide_outputs", &mut hide.outputs),
+            ("HIDE_METADATA", "LANGSMITH_HIDE_METADATA", "with_hide_metadata", &mut hide.metadata),
+        ] {
+            *field = env::flag(name, variable, setter)?.unwrap_or(false);
         }
         Ok(config)
     }
@@ -269,6 +293,19 @@ impl Config {
     /// default.
     pub fn with_function_args(mut self, arguments: FunctionArgs) -> Self {
         self.conversion.function_args = arguments;
+        self
+    }
+
+    /// The most events of a span that go to its run; 64 by default, and 0 is none. Exceptions and the
+    /// first token come on top. How many stayed behind is `omitted_events_count` in the run's `extra.otel`.
+    pub fn with_max_events(mut self, events: usize) -> Self {
+        self.events.count = events;
+        self
+    }
+
+    /// Leaves out events of `tracing` that are more verbose than this; INFO by default.
+    pub fn with_event_level(mut self, level: tracing::Level) -> Self {
+        self.events.level = level;
         self
     }
 

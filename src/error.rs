@@ -100,8 +100,8 @@ pub enum FlushError {
 impl FlushError {
     /// The error for what was dropped between two looks at the counters, if anything was.
     pub(crate) fn dropped_since(before: &Stats, now: &Stats, last_failure: Option<String>) -> Option<Self> {
-        let dropped = now.dropped_total().saturating_sub(before.dropped_total());
-        let mut reasons = now.dropped_text(before);
+        let dropped = now.lost().saturating_sub(before.lost());
+        let mut reasons = now.lost_text(before);
         if let Some(failure) = last_failure {
             reasons.push_str("; the last request failed: ");
             reasons.push_str(&failure);

@@ -55,7 +55,7 @@ impl Handle {
     /// or not known.
     pub fn run_ref(&self, span: &SpanContext) -> Option<RunRef> {
         let node = self.live.find(span)?;
-        let dotted_order = node.dotted_order();
+        let dotted_order = node.said_order();
         let baggage = self.live.propagation().baggage(node.shared().map(|shared| &**shared));
         Some(RunRef { run_id: dotted_order.id(), trace_id: dotted_order.trace_id(), dotted_order, baggage })
     }

@@ -38,6 +38,11 @@
 )]
 #![cfg_attr(feature = "tracing", doc = "  [`InterruptExt`] tells of futures that are dropped before they are done.")]
 //! * [`SpanFilter`] says which spans become runs; plumbing does not.
+#![cfg_attr(
+    feature = "redact",
+    doc = "* [`Redactor`] takes secrets and personal data out of runs; [`Config::with_hide_inputs`] hides whole fields."
+)]
+//! * [`Config::with_on_run`] shows each run to a hook, which may change or drop it.
 //! * [`Handle`] tells what the current run is called in LangSmith; its [`LangSmithPropagator`]
 //!   carries a trace from service to service.
 //! * [`Run::builder`] and [`Client`] send runs that were never spans; [`BatchSummary`] adds up those
@@ -57,6 +62,7 @@
 //! # Features
 //!
 //! * `tracing` (default): `SpanExt`.
+//! * `redact` (default): `Redactor`.
 //! * `rustls` (default) or `native-tls`: TLS. Without either, only `http://` endpoints can be reached.
 //! * `testing`: `testing::LocalLangSmith`.
 
@@ -69,10 +75,13 @@ mod env;
 mod error;
 mod exporter;
 mod handle;
+mod hooks;
 mod json;
 mod lineage;
 mod processor;
 mod propagator;
+#[cfg(feature = "redact")]
+mod redact;
 mod run;
 mod secret;
 mod sender;
@@ -88,10 +97,13 @@ pub use convert::{FunctionArgs, InputTokens, NamePolicy};
 pub use error::{ConfigError, FlushError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};
+pub use hooks::OnRun;
 pub use json::Json;
 pub use lineage::{RunIds, SpanFilter};
 pub use processor::LangSmithSpanProcessor;
 pub use propagator::LangSmithPropagator;
+#[cfg(feature = "redact")]
+pub use redact::{Place, Redactor, RedactorError};
 pub use run::{
     DottedOrder, ParseDottedOrderError, ParseRunTypeError, Run, RunBuilder, RunError, RunId, RunType, UsageMetadata,
 };
@@ -108,6 +120,6 @@ pub mod __private {
     pub use tracing::field::Empty;
 }
 
-#[cfg(all(doctest, feature = "testing", feature = "tracing"))]
+#[cfg(all(doctest, feature = "redact", feature = "testing", feature = "tracing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

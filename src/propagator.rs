@@ -74,7 +74,7 @@ impl TextMapPropagator for LangSmithPropagator {
             }
             return;
         };
-        injector.set(HEADER, node.dotted_order().to_string());
+        injector.set(HEADER, node.said_order().to_string());
         // Any other entry is the application's, and whether it goes out is for `BaggagePropagator` to
         // say. That one leaves `%` as it is, which LangSmith's SDK for JavaScript does not survive.
         if Propagation::is_baggage_ours(context) {

@@ -16,14 +16,29 @@ pub enum DropReason {
     Refused,
     /// The server could not be reached, or kept failing, until the retry deadline.
     Unreachable,
-    /// Converting it panicked.
+    /// Converting it panicked, or the hook of [`Config::with_on_run`](crate::Config::with_on_run) did.
     Panicked,
+    /// The hook of [`Config::with_on_run`](crate::Config::with_on_run) did not want it. That is no
+    /// loss: no flush and no shutdown complains of it.
+    Hook,
 }
 
 impl DropReason {
     /// All reasons there are.
-    pub const ALL: [Self; 6] =
-        [Self::QueueFull, Self::ShutDown, Self::Unauthorized, Self::Refused, Self::Unreachable, Self::Panicked];
+    pub const ALL: [Self; 7] = [
+        Self::QueueFull,
+        Self::ShutDown,
+        Self::Unauthorized,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Panicked,
+        Self::Hook,
+    ];
+
+    /// Whether the run should have been delivered.
+    pub(crate) fn is_loss(self) -> bool {
+        self != Self::Hook
+    }
 
     /// A word or two for it.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +49,7 @@ impl DropReason {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Panicked => "panicked",
+            Self::Hook => "dropped by the hook",
         }
     }
 }
@@ -67,13 +83,21 @@ impl Stats {
         self.dropped.iter().sum()
     }
 
-    /// What was dropped since `before`, in words.
-    pub(crate) fn dropped_text(&self, before: &Self) -> String {
-        let counts = DropReason::ALL.into_iter().filter_map(|reason| {
-            let dropped = self.dropped(reason) - before.dropped(reason);
-            (dropped > 0).then(|| format!("{dropped} {}", reason.as_str()))
-        });
-        counts.collect::<Vec<_>>().join(", ")
+    /// Runs that should have been delivered and were not.
+    pub(crate) fn lost(&self) -> u64 {
+        DropReason::ALL.into_iter().filter(|reason| reason.is_loss()).map(|reason| self.dropped(reason)).sum()
+    }
+
+    /// What was lost since `before`, in words.
+    pub(crate) fn lost_text(&self, before: &Self) -> String {
+        Self::counts(|reason| if reason.is_loss() { self.dropped(reason) - before.dropped(reason) } else { 0 })
+    }
+
+    fn counts(count: impl Fn(DropReason) -> u64) -> String {
+        let counts = DropReason::ALL.into_iter().map(|reason| (reason, count(reason)));
+        let words =
+            counts.filter(|(_, count)| *count > 0).map(|(reason, count)| format!("{count} {}", reason.as_str()));
+        words.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -86,7 +110,7 @@ impl std::fmt::Display for Stats {
             write!(f, ", {spooled} spooled")?;
         }
         if self.dropped_total() > 0 {
-            write!(f, ", {}", self.dropped_text(&Self::default()))?;
+            write!(f, ", {}", Self::counts(|reason| self.dropped(reason)))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Messages as a run's inputs and outputs.
+//! A conversation as a run's inputs or outputs.
 
 use super::frame::is_empty;
 use super::messages::{Messages, Side};
@@ -6,25 +6,47 @@ use super::Draft;
 use crate::json::{scan, write_array, write_string};
 use opentelemetry::Value;
 
-/// Writes messages, and the tools that the model was offered, if nobody has written that side of the
-/// run.
-pub(super) fn set_messages(draft: &mut Draft<'_>, side: Side, messages: &mut Messages, tools: Option<&str>) -> bool {
+/// Writes messages as the inputs or the outputs, if there are none yet, with JSON members `beside`
+/// them. Instructions that came alone go before the inputs.
+pub(super) fn set(draft: &mut Draft, side: Side, messages: &mut Messages, beside: &[(&str, &str)]) -> bool {
+    let is_input = side == Side::Inputs;
+    let field = if is_input { &draft.inputs } else { &draft.outputs };
+    if field.is_some() || messages.is_empty() {
+        return false;
+    }
+    if let Some(instructions) = draft.instructions.take_if(|_| is_input) {
+        messages.push_system(&instructions);
+    }
     let write = |out: &mut String| {
         out.push_str("{\"messages\":");
         messages.write_to(out);
-        if let Some(tools) = tools {
-            out.push_str(",\"tools\":");
-            out.push_str(tools);
+        for (name, json) in beside {
+            out.push(',');
+            write_string(out, name);
+            out.push(':');
+            out.push_str(json);
         }
         out.push('}');
-        !messages.is_empty()
+        true
     };
-    let written = draft.set_with(side, write);
-    draft.outputs_are_ours |= written && side == Side::Outputs;
-    if written {
-        note(draft, messages);
-    }
+    let written = if is_input { draft.inputs_with(write) } else { draft.outputs_with(write) };
+    draft.outputs_are_ours |= written && !is_input && beside.is_empty();
+    note(draft, messages);
     written
+}
+
+/// Nobody had messages for the instructions: they are all that the model is known to have been told,
+/// or else describe the run.
+pub(super) fn settle_instructions(draft: &mut Draft) {
+    let Some(instructions) = &draft.instructions else { return };
+    if draft.inputs.is_some() {
+        draft.extra.metadata.insert_str("gen_ai.system_instructions", instructions);
+        return;
+    }
+    let instructions = draft.instructions.take().unwrap_or_default();
+    let mut messages = Messages::inputs();
+    messages.push_system(&instructions);
+    set(draft, Side::Inputs, &mut messages, &[]);
 }
 
 /// Writes what an attribute holds as a whole: a list of messages, any other JSON, or plain text.
@@ -36,7 +58,7 @@ pub(super) fn set_whole(draft: &mut Draft<'_>, side: Side, value: &Value) -> boo
         let mut messages = Messages::on(side);
         let is_list = scan::document(text.as_str()).is_some_and(|json| json.starts_with('['));
         if is_list && messages.push_parts(text.as_str()) {
-            return set_messages(draft, side, &mut messages, None);
+            return set(draft, side, &mut messages, &[]);
         }
     }
     match side {

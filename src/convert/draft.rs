@@ -17,7 +17,7 @@ pub(super) enum TypeRank {
     OpenInference,
     /// `gen_ai.operation.name`
     Operation,
-    /// What other conventions call the kind of a span. A span has but one of them.
+    /// What other conventions call the kind of a span. Of several the stronger one's counts.
     Kind,
     /// An attribute that only such spans have.
     Presence,
@@ -34,6 +34,8 @@ pub(super) enum NameSource {
     Tool,
     /// Counts for agents and workflows.
     Agent,
+    /// What the application calls the whole call of a framework.
+    Function,
 }
 
 /// Memory that one run leaves to the next.
@@ -65,7 +67,7 @@ impl Memory {
 pub(super) struct Draft<'o> {
     pub(super) options: &'o Options,
     run_type: (TypeRank, RunType),
-    names: [Option<Cow<'static, str>>; 4],
+    names: [Option<Cow<'static, str>>; 5],
     pub(super) inputs: Option<Json>,
     pub(super) outputs: Option<Json>,
     /// This crate wrote the outputs: they have no members but its own.
@@ -86,10 +88,12 @@ pub(super) struct Draft<'o> {
     /// It is an agent at work.
     pub(super) is_invoked_agent: bool,
     pub(super) has_messages: bool,
+    /// Instructions that came without messages. They go before those that a later source has.
+    pub(super) instructions: Option<String>,
     pub(super) is_text_completion: bool,
-    /// The span was made by rig, and counts cached tokens beside the input.
     pub(super) is_rig: bool,
-    pub(super) rig_exclusive: bool,
+    /// The instrumentation is known to count the cached tokens of Anthropic's models beside the input.
+    pub(super) exclusive_input: bool,
     pub(super) finish_reason: Option<String>,
     /// Where the application wanted the run to stand, as far as attributes say.
     pub(super) placement: Vec<(&'static str, String)>,
@@ -129,7 +133,7 @@ impl<'o> Draft<'o> {
         Self {
             options,
             run_type: (TypeRank::Nothing, RunType::Chain),
-            names: [const { None }; 4],
+            names: [const { None }; 5],
             inputs: None,
             outputs: None,
             outputs_are_ours: false,
@@ -145,9 +149,10 @@ impl<'o> Draft<'o> {
             is_agent: false,
             is_invoked_agent: false,
             has_messages: false,
+            instructions: None,
             is_text_completion: false,
             is_rig: false,
-            rig_exclusive: false,
+            exclusive_input: false,
             finish_reason: None,
             placement: Vec::new(),
             is_tracing: false,
@@ -176,11 +181,12 @@ impl<'o> Draft<'o> {
 
     /// The name for a run of the type that it turned out to be.
     pub(super) fn take_name(&mut self) -> Option<Cow<'static, str>> {
-        let [explicit, entity, tool, agent] = std::mem::take(&mut self.names);
+        let [explicit, entity, tool, agent, function] = std::mem::take(&mut self.names);
         explicit
             .or(entity)
             .or_else(|| tool.filter(|_| self.run_type() == RunType::Tool))
             .or_else(|| agent.filter(|_| self.is_agent))
+            .or(function)
     }
 
     pub(super) fn has(&self, side: Side) -> bool {

@@ -8,6 +8,7 @@ use crate::json::{write_string, Object};
 use crate::run::Timestamp;
 use opentelemetry::trace::Event;
 use opentelemetry::{KeyValue, Value};
+use tracing::Level;
 
 /// Events that carry what newer instrumentations put into attributes. They come before older
 /// conventions.
@@ -24,8 +25,34 @@ pub(super) fn messages(events: &[Event], draft: &mut Draft) {
     }
 }
 
+/// How many events of a span are worth sending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventLimits {
+    /// Of one run. Exceptions and the first token do not count.
+    pub(crate) count: usize,
+    /// Of events that `tracing` made.
+    pub(crate) level: Level,
+}
+
+impl Default for EventLimits {
+    fn default() -> Self {
+        Self { count: 64, level: Level::INFO }
+    }
+}
+
 /// Everything else goes to the run's own events.
-pub(super) fn rest(events: &[Event], draft: &mut Draft) {
+pub(super) fn rest(events: &[Event], limits: EventLimits, draft: &mut Draft) {
+    let (mut kept, mut omitted) = (0, 0);
+    let mut keep = |event: &Event, draft: &mut Draft| {
+        if event.name == "exception" {
+            write(event, draft);
+        } else if kept < limits.count && !is_below(event, limits.level) {
+            kept += 1;
+            write(event, draft);
+        } else {
+            omitted += 1;
+        }
+    };
     let returned = events.iter().rposition(is_return);
     for (position, event) in events.iter().enumerate() {
         if is_first_token(&event.name) {
@@ -40,6 +67,9 @@ pub(super) fn rest(events: &[Event], draft: &mut Draft) {
         } else if !genai_old::is_message(&event.name) && event.name != "gen_ai.client.inference.operation.details" {
             keep(event, draft);
         }
+    }
+    if omitted > 0 {
+        draft.extra.otel.insert_i64("omitted_events_count", omitted);
     }
     if let Some(time) = draft.first_token {
         draft.events.push(|out| {
@@ -66,7 +96,16 @@ fn is_first_token(name: &str) -> bool {
     matches!(name, "new_token" | "gen_ai.content.chunk" | "ai.stream.firstChunk" | "First Token Stream Event")
 }
 
-fn keep(event: &Event, draft: &mut Draft) {
+fn is_below(event: &Event, least: Level) -> bool {
+    let level = match find(&event.attributes, "level") {
+        Some(Value::String(level)) => level.as_str().parse::<Level>().ok(),
+        _ => None,
+    };
+    // What is more verbose is greater.
+    level.is_some_and(|level| level > least)
+}
+
+fn write(event: &Event, draft: &mut Draft) {
     draft.events.push(|out| {
         out.push_str("{\"name\":");
         write_string(out, &event.name);

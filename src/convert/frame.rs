@@ -1,10 +1,9 @@
 //! One pass over a span's attributes: each goes to the convention that knows it.
 
 use super::CONVENTIONS;
-use crate::json::Object;
+use crate::json::{Object, Seen};
 use opentelemetry::{KeyValue, Value};
-use rustc_hash::{FxHashMap, FxHasher};
-use std::hash::Hasher;
+use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
 /// A way to describe a span by attributes.
@@ -99,12 +98,36 @@ pub(super) struct Frame {
     slots: Vec<u32>,
     /// The slots in use, in the order of the attributes.
     used: Vec<u16>,
-    families: Vec<Member>,
-    rest: Vec<Member>,
+    families: Members,
+    rest: Members,
     /// One bit a convention.
     present: u64,
-    /// One bit a name in `families` and `rest`: a clear bit says that a name is new.
-    seen: u64,
+}
+
+/// Attributes by their places; each name stands once.
+#[derive(Debug, Default)]
+struct Members {
+    list: Vec<Member>,
+    seen: Seen,
+}
+
+impl Members {
+    /// Of several with one name the last one counts.
+    fn add(&mut self, attributes: &[KeyValue], member: Member) {
+        let name = |member: &Member| attributes[member.attribute as usize].key.as_str();
+        let is_same = |other: &Member| name(other) == name(&member);
+        if let Some(position) = self.seen.find(&self.list, member.hash, |other| other.hash, is_same) {
+            self.list[position].attribute = member.attribute;
+        } else {
+            self.seen.push(member.hash, self.list.len());
+            self.list.push(member);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.seen.clear();
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +147,9 @@ impl Frame {
         let registry = &*REGISTRY;
         self.slots.resize(registry.count, NONE);
         for (attribute, KeyValue { key, .. }) in (0_u32..).zip(attributes) {
-            match registry.find(key.as_str()) {
+            let name = key.as_str();
+            let hash = || Seen::hash(name.as_bytes());
+            match registry.find(name) {
                 Some(Target::Slot { convention, slot }) => {
                     self.present |= 1 << convention;
                     let place = &mut self.slots[usize::from(slot)];
@@ -135,30 +160,14 @@ impl Frame {
                 }
                 Some(Target::Family { convention, family, prefix }) => {
                     self.present |= 1 << convention;
-                    self.add(attributes, Member { hash: hash(key.as_str()), attribute, convention, family, prefix });
+                    self.families.add(attributes, Member { hash: hash(), attribute, convention, family, prefix });
                 }
                 None => {
-                    let hash = hash(key.as_str());
-                    self.add(attributes, Member { hash, attribute, convention: u8::MAX, family: 0, prefix: 0 });
+                    let member = Member { hash: hash(), attribute, convention: u8::MAX, family: 0, prefix: 0 };
+                    self.rest.add(attributes, member);
                 }
             }
         }
-    }
-
-    fn add(&mut self, attributes: &[KeyValue], member: Member) {
-        let list = if member.convention == u8::MAX { &mut self.rest } else { &mut self.families };
-        let bit = 1 << (member.hash >> 58);
-        let name = |position: u32| attributes[position as usize].key.as_str();
-        if self.seen & bit != 0 {
-            let same =
-                |other: &&mut Member| other.hash == member.hash && name(other.attribute) == name(member.attribute);
-            if let Some(before) = list.iter_mut().find(same) {
-                before.attribute = member.attribute;
-                return;
-            }
-        }
-        self.seen |= bit;
-        list.push(member);
     }
 
     fn clear(&mut self) {
@@ -167,7 +176,7 @@ impl Frame {
         }
         self.families.clear();
         self.rest.clear();
-        (self.present, self.seen) = (0, 0);
+        self.present = 0;
     }
 
     pub(super) fn has(&self, convention: usize) -> bool {
@@ -182,16 +191,25 @@ impl Frame {
 
     /// Calls `each` with what no convention took: attributes that conventions know but had no use
     /// for, those of their families, then the rest.
-    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(&'a KeyValue)) {
+    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(Left, &'a KeyValue)) {
         let slots = self.used.iter().map(|slot| self.slots[usize::from(*slot)]).filter(|position| *position != NONE);
-        let families = self.families.iter().map(|member| member.attribute).filter(|position| *position != NONE);
+        let families = self.families.list.iter().map(|member| member.attribute).filter(|position| *position != NONE);
         for position in slots.chain(families) {
-            each(&attributes[position as usize]);
+            each(Left::Known, &attributes[position as usize]);
         }
-        for member in &self.rest {
-            each(&attributes[member.attribute as usize]);
+        for member in &self.rest.list {
+            each(Left::Unknown, &attributes[member.attribute as usize]);
         }
     }
+}
+
+/// Why an attribute is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// A convention knows it, but another source won.
+    Known,
+    /// No convention knows it.
+    Unknown,
 }
 
 /// One convention's attributes.
@@ -221,6 +239,15 @@ impl<'a> View<'_, 'a> {
         let place = &mut self.frame.slots[self.first + key.into()];
         let position = std::mem::replace(place, NONE);
         (position != NONE).then(|| &self.attributes[position as usize].value)
+    }
+
+    /// Gives an attribute back: on this span its name means something else.
+    pub(super) fn disown(&mut self, key: impl Into<usize>) {
+        let place = &mut self.frame.slots[self.first + key.into()];
+        let attribute = std::mem::replace(place, NONE);
+        if attribute != NONE {
+            self.frame.rest.list.push(Member { hash: 0, attribute, convention: u8::MAX, family: 0, prefix: 0 });
+        }
     }
 
     /// Takes an attribute if `accept` says so.
@@ -258,7 +285,7 @@ impl<'a> View<'_, 'a> {
 
     /// The members of a family: what follows the prefix, and the value.
     pub(super) fn family(&self, family: u8) -> impl Iterator<Item = (&'a str, &'a Value)> + Clone + '_ {
-        let members = self.frame.families.iter().filter(move |member| {
+        let members = self.frame.families.list.iter().filter(move |member| {
             member.convention == self.convention && member.family == family && member.attribute != NONE
         });
         members.map(|member| {
@@ -269,7 +296,7 @@ impl<'a> View<'_, 'a> {
 
     /// Takes the members of a family that `accept` accepts.
     pub(super) fn take_family(&mut self, family: u8, mut accept: impl FnMut(&'a str, &'a Value) -> bool) {
-        for member in &mut self.frame.families {
+        for member in &mut self.frame.families.list {
             if member.convention == self.convention && member.family == family && member.attribute != NONE {
                 let KeyValue { key, value, .. } = &self.attributes[member.attribute as usize];
                 if accept(&key.as_str()[usize::from(member.prefix)..], value) {
@@ -298,10 +325,4 @@ pub(super) fn is_empty(value: &Value) -> bool {
         },
         _ => false,
     }
-}
-
-fn hash(name: &str) -> u64 {
-    let mut hasher = FxHasher::default();
-    hasher.write(name.as_bytes());
-    hasher.finish()
 }

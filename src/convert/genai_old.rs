@@ -1,6 +1,6 @@
 //! The same conventions before 1.37: indexed attributes, JSON in one attribute, message events.
 
-use super::chat::{set_messages, set_whole};
+use super::chat::{self, set_whole};
 use super::frame::{attributes, find, Convention, View};
 use super::messages::{is_indexed, Messages, Side};
 use super::Draft;
@@ -36,7 +36,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 fn indexed(view: &View<'_, '_>, family: u8, draft: &mut Draft<'_>, side: Side) -> bool {
     let mut messages = Messages::on(side);
     let read = messages.push_indexed(view.family(family).filter(|(name, _)| is_indexed(name)));
-    read && set_messages(draft, side, &mut messages, None)
+    read && chat::set(draft, side, &mut messages, &[])
 }
 
 /// Whether an event is one of this convention's messages.
@@ -77,7 +77,7 @@ pub(super) fn events(events: &[Event], draft: &mut Draft) {
     output.push_choices(choices.map(|event| &event.attributes[..]));
     for (mut messages, side) in [(input, Side::Inputs), (output, Side::Outputs)] {
         if !messages.is_empty() {
-            set_messages(draft, side, &mut messages, None);
+            chat::set(draft, side, &mut messages, &[]);
         }
     }
 }

@@ -6,28 +6,41 @@
 
 mod attachment;
 mod chat;
+mod counted;
 mod draft;
+mod encoded;
 mod events;
 mod frame;
 mod genai;
 mod genai_old;
+mod genkit;
+mod google_adk;
 mod langfuse;
 mod langsmith;
+mod livekit;
+mod logfire;
 mod messages;
+mod mlflow;
 mod model;
 mod openinference;
 mod options;
+mod presence;
+mod provider;
 mod sessions;
 mod status;
 mod traceloop;
 mod tracing_fields;
 mod usage;
+mod vercel;
 
+use crate::hooks::Hide;
 use crate::json::{write_array, write_hex, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
+pub(crate) use counted::is_counted;
 use draft::{insert_any, with_member, Draft, Memory};
-use frame::{Convention, Frame};
+pub(crate) use events::EventLimits;
+use frame::{Convention, Frame, Left};
 use opentelemetry::trace::{Link, SpanKind};
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
@@ -47,10 +60,19 @@ const CONVENTIONS: &[Convention] = &[
     openinference::CONVENTION,
     genai_old::CONVENTION,
     traceloop::CONVENTION,
+    logfire::CONVENTION,
+    vercel::CONVENTION,
+    mlflow::CONVENTION,
+    google_adk::CONVENTION,
+    livekit::CONVENTION,
+    genkit::CONVENTION,
     langfuse::CONVENTION,
+    presence::CONVENTION,
 ];
 /// Events with the details of a call rank behind this convention.
 const GENAI: usize = 2;
+/// Events that are messages rank behind this one.
+const GENAI_OLD: usize = 5;
 
 /// What describes the process, for the first run of each trace in it.
 #[derive(Debug, Default)]
@@ -95,13 +117,21 @@ impl Origin {
 pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
     options: Options,
+    event_limits: EventLimits,
+    hide: Hide,
     frame: Frame,
     memory: Memory,
 }
 
 impl Converter {
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options) -> Self {
-        Self { origin, options, frame: Frame::default(), memory: Memory::default() }
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide) -> Self {
+        let event_limits = EventLimits::default();
+        Self { origin, options, event_limits, hide, frame: Frame::default(), memory: Memory::default() }
+    }
+
+    pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
+        self.event_limits = limits;
+        self
     }
 
     /// Makes a run of a span. `interrupted` says that the span never ended.
@@ -116,15 +146,18 @@ impl Converter {
             if self.frame.has(number) {
                 (convention.convert)(&mut self.frame.view(attributes, number), &mut draft);
             }
-            if number == GENAI && !span.events.is_empty() {
-                events::details(&span.events, &mut draft);
+            if span.events.is_empty() {
+                continue;
+            }
+            match number {
+                GENAI => events::details(&span.events, &mut draft),
+                GENAI_OLD => events::messages(&span.events, &mut draft),
+                _ => {}
             }
         }
-        if !span.events.is_empty() {
-            events::messages(&span.events, &mut draft);
-        }
+        chat::settle_instructions(&mut draft);
         settle_type(&mut draft);
-        events::rest(&span.events, &mut draft);
+        events::rest(&span.events, self.event_limits, &mut draft);
         self.keep_left(attributes, &mut draft);
         describe(span, node, &mut draft.extra);
         let origin = self.origin.get();
@@ -157,23 +190,33 @@ impl Converter {
         self.memory.keep_little();
     }
 
-    /// What nobody took: the arguments of a function are its inputs, the rest is metadata.
+    /// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
+    /// or outputs are hidden, other ways to say the same are left out as well.
     fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft<'_>) {
+        let hides_known = self.hide.inputs || self.hide.outputs;
         let mut arguments = Object::default();
-        let function_args = draft.options.function_args;
+        // Arguments are hidden with the inputs, which they are or would be.
+        let function_args = match draft.options.function_args {
+            FunctionArgs::Metadata if self.hide.inputs => FunctionArgs::Inputs,
+            function_args => function_args,
+        };
         // What has inputs already keeps its arguments as they are.
-        let has_arguments = draft.is_tracing && (draft.inputs.is_none() || function_args != FunctionArgs::Inputs);
+        let may_be_inputs = draft.inputs.is_none() || self.hide.inputs;
+        let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
         let metadata = &mut draft.extra.metadata;
-        self.frame.left(attributes, |attribute| {
+        self.frame.left(attributes, |left, attribute| {
             let KeyValue { key, value, .. } = attribute;
-            if !(has_arguments && tracing_fields::is_argument(attribute)) {
-                if !is_secret(key.as_str(), value) {
-                    metadata.insert(key.as_str(), value);
+            let name = key.as_str();
+            // Functions have arguments called `metadata`, too.
+            let is_free = left == Left::Unknown || name == "metadata";
+            if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
+                if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
+                    metadata.insert(name, value);
                 }
                 return;
             }
             match function_args {
-                FunctionArgs::Inputs if key.as_str() == "self" => drop(metadata.insert("self", value)),
+                FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", value)),
                 FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
                 FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),
                 FunctionArgs::Off => {}
@@ -188,19 +231,23 @@ impl Converter {
     }
 }
 
-/// Headers that hold credentials are not sent on.
-fn is_secret(name: &str, value: &Value) -> bool {
-    const SECRETS: [&str; 5] = ["authorization", "cookie", "x-api-key", "proxy-authorization", "api-key"];
-    match name {
-        // All headers of a request in one text.
-        "llm.headers" | "langsmith.request.headers" => {
-            let headers = value.as_str().to_ascii_lowercase();
-            SECRETS.iter().any(|secret| headers.contains(secret))
-        }
-        _ => name
-            .strip_prefix("http.request.header.")
-            .is_some_and(|header| SECRETS.iter().any(|secret| header.eq_ignore_ascii_case(secret))),
+/// Headers that hold credentials are not sent on, nor what OpenTelemetry notes for itself.
+fn is_forwarded(name: &str, value: &Value) -> bool {
+    // All headers of a request in one text.
+    if matches!(name, "llm.headers" | "langsmith.request.headers") {
+        let headers = value.as_str().to_ascii_lowercase();
+        return !CREDENTIALS.iter().any(|credential| headers.contains(credential));
     }
+    let header = ["http.request.header.", "http.response.header."].iter().find_map(|prefix| name.strip_prefix(prefix));
+    !(name.starts_with("otel.") || header.is_some_and(is_credential))
+}
+
+const CREDENTIALS: [&str; 7] =
+    ["authorization", "cookie", "x-api-key", "proxy-authorization", "set-cookie", "api-key", "x-goog-api-key"];
+
+/// Whether a header holds credentials.
+fn is_credential(header: &str) -> bool {
+    CREDENTIALS.iter().any(|credential| header.eq_ignore_ascii_case(credential))
 }
 
 /// The span's own ids, by which a run is found in other backends and back.
@@ -358,7 +405,7 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
     let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
     let context = UsageContext {
         provider: text("ls_provider"),
-        rig_exclusive: draft.rig_exclusive,
+        exclusive_input: draft.exclusive_input,
         service_tier: text("service_tier"),
         input_tokens: draft.options.input_tokens,
     };

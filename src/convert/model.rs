@@ -9,20 +9,6 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The provider, by the name that LangSmith prices its models under; the span's own word is kept.
-pub(super) fn set_provider(draft: &mut Draft<'_>, value: &Value) -> bool {
-    let metadata = &mut draft.extra.metadata;
-    let raw = value.as_str();
-    if raw.trim().is_empty() || metadata.contains("ls_provider") {
-        return false;
-    }
-    let provider = draft.options.provider(&raw);
-    if provider != raw {
-        metadata.insert("gen_ai_provider_name", value);
-    }
-    metadata.insert_str("ls_provider", &provider)
-}
-
 /// The model that was asked for. Says whether the value needs no other place.
 pub(super) fn set_model(draft: &mut Draft<'_>, value: &Value) -> bool {
     if is_empty(value) {

@@ -1,5 +1,6 @@
 //! What the application decides about conversion.
 
+use super::provider;
 use std::borrow::Cow;
 
 /// Whether spans count what came from a cache as input tokens, for models of Anthropic's: its API
@@ -57,26 +58,11 @@ impl Options {
     /// LangSmith's name for a provider that instrumentations call otherwise. Models are priced under
     /// it.
     pub(super) fn provider<'a>(&'a self, raw: &'a str) -> Cow<'a, str> {
-        let raw = raw.trim();
-        let own = self.provider_aliases.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(raw));
-        if let Some((_, alias)) = own {
-            return Cow::Borrowed(alias);
+        let own = |raw: &str| self.provider_aliases.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(raw));
+        match own(raw.trim()).or_else(|| own(provider::without_kind(raw.trim()))) {
+            Some((_, alias)) => Cow::Borrowed(alias),
+            None => provider::name(raw),
         }
-        let lower = if raw.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(raw.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(raw)
-        };
-        let known = match &*lower {
-            "azure.ai.openai" | "azure.ai.inference" | "az.ai.openai" | "az.ai.inference" => "azure",
-            "gcp.gemini" | "gcp.gen_ai" | "gemini" => "google_genai",
-            "gcp.vertex_ai" | "vertex_ai" | "vertexai" => "google_vertexai",
-            "mistral_ai" | "mistralai" => "mistral",
-            "x_ai" => "xai",
-            "aws.bedrock" | "aws" | "amazon" => "amazon_bedrock",
-            _ => return lower,
-        };
-        Cow::Borrowed(known)
     }
 }
 

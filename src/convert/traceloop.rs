@@ -11,15 +11,11 @@ use crate::run::RunType;
 use opentelemetry::Value;
 use std::collections::BTreeMap;
 
-pub(super) const CONVENTION: Convention = Convention {
-    keys: KEYS,
-    families: &["traceloop.association.properties.", "llm.request.functions.", "db.vector."],
-    convert,
-};
+pub(super) const CONVENTION: Convention =
+    Convention { keys: KEYS, families: &["traceloop.association.properties.", "llm.request.functions."], convert };
 
 const ASSOCIATED: u8 = 0;
 const FUNCTIONS: u8 = 1;
-const VECTORS: u8 = 2;
 
 attributes! {
     Kind = "traceloop.span.kind",
@@ -115,9 +111,6 @@ fn kind(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
             draft.set_run_type(TypeRank::Kind, run_type);
             true
         });
-    }
-    if view.family(VECTORS).next().is_some() {
-        draft.set_run_type(TypeRank::Presence, RunType::Retriever);
     }
     if let Some(name) = view.take_text(Key::Name) {
         draft.set_name(NameSource::Entity, name);

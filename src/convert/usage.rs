@@ -67,8 +67,8 @@ const OUTPUT_COST_DETAILS: [(Count, &str); 4] = [
 pub(crate) struct UsageContext<'a> {
     /// As the span has it, or LangSmith's word for it.
     pub(crate) provider: Option<&'a str>,
-    /// The span is of a version of rig that records Anthropic's own counts unchanged.
-    pub(crate) rig_exclusive: bool,
+    /// The instrumentation is known to record Anthropic's own counts unchanged.
+    pub(crate) exclusive_input: bool,
     pub(crate) service_tier: Option<&'a str>,
     pub(crate) input_tokens: InputTokens,
 }
@@ -236,7 +236,7 @@ impl Usage {
             _ => {
                 cached > input
                     || self.tokens(Count::TotalTokens) == Some(sum.saturating_add(output))
-                    || (context.rig_exclusive && anthropic)
+                    || (context.exclusive_input && anthropic)
             }
         };
         if exclusive {
@@ -265,7 +265,15 @@ impl Usage {
         (timed == 0 || plain > 0).then_some(plain)
     }
 
-    fn tokens(&self, count: Count) -> Option<i64> {
+    /// Counts tokens on top of those that are known.
+    pub(crate) fn add(&mut self, count: Count, tokens: i64) {
+        if self.known(count) {
+            let sum = &mut self.tokens[count as usize];
+            *sum = sum.saturating_add(tokens);
+        }
+    }
+
+    pub(crate) fn tokens(&self, count: Count) -> Option<i64> {
         self.known(count).then(|| self.tokens[count as usize])
     }
 

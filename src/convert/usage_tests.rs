@@ -4,7 +4,7 @@ use serde_json::{json, Value as Json};
 
 const ANTHROPIC: UsageContext<'_> = UsageContext {
     provider: Some("anthropic"),
-    rig_exclusive: false,
+    exclusive_input: false,
     service_tier: None,
     input_tokens: InputTokens::Auto,
 };
@@ -219,7 +219,7 @@ fn tells_exclusive_counts_from_inclusive_ones() {
     assert_eq!(input(&with_total(150), &ANTHROPIC), 140);
     assert_eq!(input(&with_total(110), &ANTHROPIC), 100);
 
-    let rig = UsageContext { rig_exclusive: true, ..ANTHROPIC };
+    let rig = UsageContext { exclusive_input: true, ..ANTHROPIC };
     assert_eq!(input(&SMALL_CACHE, &rig), 140);
     assert_eq!(input(&SMALL_CACHE, &UsageContext { provider: Some("aws.bedrock"), ..rig }), 140);
     assert_eq!(input(&SMALL_CACHE, &UsageContext { provider: Some("openai"), ..rig }), 100);
@@ -251,7 +251,7 @@ proptest! {
     #[test]
     fn details_are_parts_of_their_whole(
         counts in proptest::collection::vec((0..15usize, any::<i64>().prop_map(|n| n.checked_abs().unwrap_or(0))), 1..12),
-        rig_exclusive: bool,
+        exclusive_input: bool,
     ) {
         use Count as C;
         const ALL: [Count; 15] = [
@@ -260,7 +260,7 @@ proptest! {
             C::OutputAudio, C::OutputText, C::OutputImage,
         ];
         let counts: Vec<_> = counts.into_iter().map(|(place, number)| (ALL[place], number)).collect();
-        let usage = written(&counts, &UsageContext { rig_exclusive, ..ANTHROPIC });
+        let usage = written(&counts, &UsageContext { exclusive_input, ..ANTHROPIC });
         let number = |value: &Json| value.as_i64().unwrap_or(0);
         prop_assert!(number(&usage["input_tokens"]) >= number(&usage["input_token_details"]["cache_read"]));
         prop_assert!(usage["total_tokens"].is_i64());

@@ -1,10 +1,9 @@
 //! An object written member by member.
 
 use super::scan::plain_length;
+use super::seen::Seen;
 use super::write::{write_attribute, write_f64, write_i64, write_string};
 use opentelemetry::Value;
-use rustc_hash::FxHasher;
-use std::hash::Hasher;
 
 /// A JSON object under construction. The first member under a name stays; later ones under the
 /// same name are left out, because conventions are asked in order of precedence.
@@ -13,8 +12,7 @@ pub(crate) struct Object {
     /// `"name":value,"name":value`, without the braces.
     members: String,
     names: Vec<Name>,
-    /// One bit a name: a clear bit says that a name is new without looking at the others.
-    seen: u64,
+    seen: Seen,
 }
 
 #[derive(Clone, Copy)]
@@ -42,12 +40,12 @@ impl Object {
         }
         let text = self.members.len();
         name(&mut self.members);
-        let hash = hash(&self.members.as_bytes()[text..]);
+        let hash = Seen::hash(&self.members.as_bytes()[text..]);
         if self.find(hash, &self.members.as_bytes()[text..]).is_some() {
             self.members.truncate(start);
             return false;
         }
-        self.seen |= bit(hash);
+        self.seen.push(hash, self.names.len());
         self.members.push(':');
         let value = self.members.len();
         write(&mut self.members);
@@ -94,6 +92,11 @@ impl Object {
         read.is_some() && any
     }
 
+    /// Adds a member whose name and value are JSON text already.
+    pub(crate) fn insert_quoted(&mut self, name: &str, json: &str) -> bool {
+        self.insert_named(|out| out.push_str(name), |out| out.push_str(json))
+    }
+
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
         self.append_where(other, |_| true);
@@ -101,16 +104,18 @@ impl Object {
 
     /// The same for those whose names, as they are written in JSON, `accept` accepts.
     pub(crate) fn append_where(&mut self, other: &Self, accept: impl Fn(&str) -> bool) {
-        for (position, name) in other.names.iter().enumerate() {
-            let end = other.names.get(position + 1).map_or(other.members.len(), |next| next.start);
-            let start = name.start + usize::from(name.start > 0);
-            let quoted = &other.members[start..name.value - 1];
-            let value = &other.members[name.value..end];
-            if !accept(&quoted[1..quoted.len() - 1]) {
-                continue;
-            }
-            self.insert_named(|out| out.push_str(quoted), |out| out.push_str(value));
+        for (name, value) in other.iter().filter(|(name, _)| accept(&name[1..name.len() - 1])) {
+            self.insert_quoted(name, value);
         }
+    }
+
+    /// The members: their names, quotes included, and their values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().enumerate().map(|(position, name)| {
+            let end = self.names.get(position + 1).map_or(self.members.len(), |next| next.start);
+            let start = name.start + usize::from(name.start > 0);
+            (&self.members[start..name.value - 1], &self.members[name.value..end])
+        })
     }
 
     /// The JSON text under a name.
@@ -145,7 +150,7 @@ impl Object {
     pub(crate) fn clear(&mut self) {
         self.members.clear();
         self.names.clear();
-        self.seen = 0;
+        self.seen.clear();
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -155,23 +160,19 @@ impl Object {
         if length <= SHORT && plain_length(name.as_bytes()) == name.len() {
             let mut quoted = [b'"'; SHORT];
             quoted[1..=name.len()].copy_from_slice(name.as_bytes());
-            return self.find(hash(&quoted[..length]), &quoted[..length]);
+            return self.find(Seen::hash(&quoted[..length]), &quoted[..length]);
         }
         let mut quoted = String::with_capacity(length);
         write_string(&mut quoted, name);
-        self.find(hash(quoted.as_bytes()), quoted.as_bytes())
+        self.find(Seen::hash(quoted.as_bytes()), quoted.as_bytes())
     }
 
     fn find(&self, hash: u64, quoted: &[u8]) -> Option<usize> {
-        if self.seen & bit(hash) == 0 {
-            return None;
-        }
-        self.names.iter().position(|name| {
-            name.hash == hash && {
-                let start = name.start + usize::from(name.start > 0);
-                &self.members.as_bytes()[start..name.value - 1] == quoted
-            }
-        })
+        let is_same = |name: &Name| {
+            let start = name.start + usize::from(name.start > 0);
+            &self.members.as_bytes()[start..name.value - 1] == quoted
+        };
+        self.seen.find(&self.names, hash, |name| name.hash, is_same)
     }
 }
 
@@ -179,14 +180,4 @@ impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{{{}}}", self.members)
     }
-}
-
-fn bit(hash: u64) -> u64 {
-    1 << (hash >> 58)
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = FxHasher::default();
-    hasher.write(bytes);
-    hasher.finish()
 }

@@ -39,9 +39,9 @@ pub(crate) fn value(text: &str) -> bool {
 pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     // JSON in a string is full of quotes.
     match bytes.first_chunk().map(|word| special(u64::from_le_bytes(*word))) {
-        Some(0) => WORD + long_plain_length(&bytes[WORD..]),
+        Some(0) => long_plain_length(bytes),
         Some(special) => position(special),
-        None => short_plain_length(bytes),
+        None => bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(bytes.len()),
     }
 }
 
@@ -52,12 +52,9 @@ fn position(special: u64) -> usize {
     special.trailing_zeros() as usize / 8
 }
 
-fn short_plain_length(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(bytes.len())
-}
-
+/// For a text whose first word is plain.
 fn long_plain_length(bytes: &[u8]) -> usize {
-    let mut at = 0;
+    let mut at = WORD;
     while let Some(word) = bytes[at..].first_chunk() {
         let special = special(u64::from_le_bytes(*word));
         if special != 0 {
@@ -65,7 +62,7 @@ fn long_plain_length(bytes: &[u8]) -> usize {
         }
         at += WORD;
         // Names are short; what is longer than two words is likely to be a text.
-        if at == WORD {
+        if at == 2 * WORD {
             while bytes[at..].first_chunk().is_some_and(|block| !has_special(block)) {
                 at += BLOCK;
             }
@@ -77,7 +74,7 @@ fn long_plain_length(bytes: &[u8]) -> usize {
             0 => bytes.len(),
             special => bytes.len() - WORD + position(special),
         },
-        None => at + short_plain_length(&bytes[at..]),
+        None => at,
     }
 }
 

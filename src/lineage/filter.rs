@@ -29,6 +29,8 @@ const PLUMBING: [&str; 12] = [
 /// instrumentation scope, is one of these or lies within. Runs below a span that is left out stand
 /// under the nearest run above it; below one that was the root they are roots themselves.
 ///
+/// Logfire's pending spans, which announce spans that start, never become runs, whatever the filter.
+///
 /// ```
 /// use opentelemetry_langsmith::{Config, SpanFilter};
 ///
@@ -46,7 +48,7 @@ enum Kind {
 }
 
 impl SpanFilter {
-    /// Every span becomes a run.
+    /// Every span becomes a run, but for Logfire's pending ones.
     pub fn all() -> Self {
         Self(Kind::All)
     }
@@ -62,12 +64,24 @@ impl SpanFilter {
     }
 
     pub(crate) fn keeps(&self, span: &SpanData) -> bool {
+        if is_pending(span) {
+            return false;
+        }
         match &self.0 {
             Kind::All => true,
             Kind::WithoutPlumbing => !is_plumbing(span),
             Kind::Custom(keep) => catch_unwind(AssertUnwindSafe(|| keep(span))).unwrap_or(true),
         }
     }
+}
+
+/// Logfire announces each span that starts by a second one, with an id of its own. It stands for
+/// nothing that happened.
+fn is_pending(span: &SpanData) -> bool {
+    let mut attributes = span.attributes.iter().rev();
+    attributes
+        .find(|attribute| attribute.key.as_str() == "logfire.span_type")
+        .is_some_and(|attribute| matches!(&attribute.value, Value::String(kind) if kind.as_str() == "pending_span"))
 }
 
 fn is_plumbing(span: &SpanData) -> bool {

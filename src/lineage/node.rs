@@ -2,7 +2,7 @@
 
 use crate::json::Object;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::Arc;
 
 /// A node is small and never changes; it keeps its ancestors alive, and nothing else does. So the
@@ -14,6 +14,7 @@ pub(crate) struct Node {
     start: Timestamp,
     above: Above,
     depth: u32,
+    fate: AtomicU8,
     shared: Option<Arc<Shared>>,
     /// Whether it is an agent at work, and whether one above it is.
     is_agent: bool,
@@ -21,6 +22,13 @@ pub(crate) struct Node {
     /// A run below it carries counts of tokens.
     is_counted_below: AtomicBool,
 }
+
+/// Nobody was told of the run yet.
+const UNSAID: u8 = 0;
+/// LangSmith, or another service, was told that the run is there: something stands under it.
+const SAID: u8 = 1;
+/// A hook has dropped the run before anybody was told of it. What stands under it moves up.
+const LEFT_OUT: u8 = 2;
 
 /// What the runs of a trace have in common, from the first span of it in this process on, or from
 /// one further down that adds something.
@@ -68,7 +76,8 @@ impl Node {
 
     fn new(id: RunId, start: Timestamp, above: Above, depth: u32, shared: Option<Arc<Shared>>) -> Self {
         let is_counted_below = AtomicBool::new(false);
-        Self { id, start, above, depth, shared, is_agent: false, is_under_agent: false, is_counted_below }
+        let fate = AtomicU8::new(UNSAID);
+        Self { id, start, above, depth, fate, shared, is_agent: false, is_under_agent: false, is_counted_below }
     }
 
     /// The same node as an agent at work.
@@ -126,21 +135,28 @@ impl Node {
 
     /// Whether it has no parent at all, here or elsewhere.
     pub(crate) fn is_root(&self) -> bool {
-        matches!(self.above, Above::Nothing)
+        matches!(self.above(), Above::Nothing)
     }
 
     /// Whether it is the first run of its trace in this process.
     pub(crate) fn is_first_here(&self) -> bool {
-        !matches!(self.above, Above::Node(_))
+        !matches!(self.above(), Above::Node(_))
     }
 
     /// Times and ids from the root down.
     pub(crate) fn dotted_order(&self) -> DottedOrder {
-        let mut path = Vec::with_capacity(self.depth().min(super::MAX_DEPTH));
+        // Most chains are short, and need no memory for the way up.
+        let mut nearest = [self; 8];
+        let mut further = Vec::new();
+        let mut length = 0;
         let mut node = self;
         let order = loop {
-            path.push(node);
-            match &node.above {
+            match nearest.get_mut(length) {
+                Some(place) => *place = node,
+                None => further.push(node),
+            }
+            length += 1;
+            match node.above() {
                 Above::Node(parent) => node = parent,
                 Above::Order(order) => break Some(order),
                 Above::Nothing => break None,
@@ -150,10 +166,48 @@ impl Node {
         if let Some(order) = order {
             dotted_order.extend(order);
         }
-        for node in path.iter().rev() {
+        for node in further.iter().rev().chain(nearest[..length.min(nearest.len())].iter().rev()) {
             dotted_order.push(node.id, node.start);
         }
         dotted_order
+    }
+
+    /// What it stands under: the nearest run that is not left out.
+    fn above(&self) -> &Above {
+        let mut above = &self.above;
+        while let Above::Node(parent) = above {
+            if parent.fate.load(Ordering::Acquire) != LEFT_OUT {
+                break;
+            }
+            above = &parent.above;
+        }
+        above
+    }
+
+    /// Somebody is told of a run under it, or of itself: from now on it, and all above it, has to be
+    /// in LangSmith. Gives back what is known of runs that were made elsewhere.
+    pub(crate) fn say(&self) -> Option<&DottedOrder> {
+        let mut node = self;
+        loop {
+            // Whoever is left out stays so.
+            let _ = node.fate.compare_exchange(UNSAID, SAID, Ordering::AcqRel, Ordering::Acquire);
+            match &node.above {
+                Above::Node(parent) => node = parent,
+                Above::Order(order) => return Some(order),
+                Above::Nothing => return None,
+            }
+        }
+    }
+
+    /// The dotted order for somebody outside.
+    pub(crate) fn said_order(&self) -> DottedOrder {
+        self.say();
+        self.dotted_order()
+    }
+
+    /// Leaves the run out, if nobody was told of it yet. Says whether it did.
+    pub(crate) fn leave_out(&self) -> bool {
+        self.fate.compare_exchange(UNSAID, LEFT_OUT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether the run, or one above it, has this id.

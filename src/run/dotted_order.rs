@@ -113,6 +113,24 @@ impl DottedOrder {
         (self.0.len() + 1) / (SEGMENT + 1)
     }
 
+    /// The order without those ancestors that are `gone`; `None` when none of them is.
+    pub(crate) fn without(&self, gone: impl Fn(RunId) -> bool) -> Option<Self> {
+        let above = self.depth().saturating_sub(1);
+        if !self.ids().take(above).any(&gone) {
+            return None;
+        }
+        let mut order = Self(String::with_capacity(self.0.len()));
+        for (level, segment) in self.0.split('.').enumerate() {
+            if level == above || !gone(parse_id(&segment[TIME..])) {
+                if !order.0.is_empty() {
+                    order.0.push('.');
+                }
+                order.0.push_str(segment);
+            }
+        }
+        Some(order)
+    }
+
     pub(crate) fn start(&self) -> Timestamp {
         let segment = &self.0[self.0.len() - SEGMENT..];
         parse_time(&segment[..TIME]).unwrap_or_default()

@@ -5,6 +5,7 @@ mod dotted_order;
 mod error;
 mod id;
 mod run_type;
+mod setters;
 mod time;
 mod usage;
 mod usage_from;
@@ -206,6 +207,11 @@ impl Run {
     /// The error; a run that has one shows as failed.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
+    }
+
+    /// What happened while it ran, a JSON array of objects.
+    pub fn events(&self) -> Option<&Json> {
+        self.events.as_ref()
     }
 
     /// The JSON text of one member of `extra.metadata`.

@@ -1,5 +1,6 @@
 //! The sender's public face.
 
+use super::checks::Checks;
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
 use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Work};
@@ -92,10 +93,12 @@ impl Client {
         let origin = Arc::new(OnceLock::new());
         let (hurry, hurried) = watch::channel(Hurry::default());
         let delivery = Delivery::new(transport, &config, notices.clone(), hurried);
-        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone());
+        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone(), config.hide)
+            .with_event_limits(config.events);
+        let checks = Checks::new(config.hooks(), notices.clone());
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
-        let worker =
-            Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter).map_err(thread)?;
+        let worker = Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks)
+            .map_err(thread)?;
         std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
         let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false), filter: config.filter };
         Ok(Self { inner: Some(Arc::new(inner)) })

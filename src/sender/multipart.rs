@@ -6,13 +6,14 @@ use std::ops::Range;
 /// One boundary for all bodies. Each part tells its length, so nothing in a part can end it.
 pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=langsmith-5f1d3a9c7e";
 pub(crate) const BOUNDARY_LINE: &str = "--langsmith-5f1d3a9c7e\r\n";
+/// How every part begins, boundary and all.
+const HEAD: &str = "--langsmith-5f1d3a9c7e\r\nContent-Disposition: form-data; name=\"";
 pub(crate) const END: &str = "--langsmith-5f1d3a9c7e--\r\n";
 
 /// Appends one part; its name is given in pieces.
 pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, content: &[u8]) {
     let mut push = |text: &str| body.extend_from_slice(text.as_bytes());
-    push(BOUNDARY_LINE);
-    push("Content-Disposition: form-data; name=\"");
+    push(HEAD);
     for piece in name {
         push(piece);
     }

@@ -16,6 +16,7 @@ pub(crate) enum Notice {
     TooLarge,
     OldServer,
     Panicked,
+    Redaction,
 }
 
 /// Remembers what has been told. Everything later is only counted.

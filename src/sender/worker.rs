@@ -1,6 +1,7 @@
 //! The sender's thread: takes work off the queue, makes batches and sees them off.
 
 use super::batch::{Batch, OpenBatch};
+use super::checks::{Checks, Verdict};
 use super::delivery::{Delivery, Flight, Hurry};
 use super::encode::{Operation, Shared};
 use super::info::{Info, Limits};
@@ -8,7 +9,7 @@ use super::notice::{Notice, Notices};
 use super::queue::{span_bytes, Ended, Flush, Placed, Queue, Work};
 use super::updates::Updates;
 use crate::config::Config;
-use crate::convert::Converter;
+use crate::convert::{is_counted, Converter};
 use crate::error::FlushError;
 use crate::lineage::{Held, Node};
 use crate::run::Run;
@@ -38,6 +39,7 @@ pub(crate) struct Worker {
     hurry: watch::Sender<Hurry>,
     notices: Notices,
     converter: Converter,
+    checks: Checks,
     shared: Shared,
     limits: Limits,
     flush_interval: Duration,
@@ -89,6 +91,7 @@ impl Worker {
         hurry: watch::Sender<Hurry>,
         notices: Notices,
         converter: Converter,
+        checks: Checks,
     ) -> std::io::Result<Self> {
         Ok(Self {
             queue,
@@ -96,6 +99,7 @@ impl Worker {
             hurry,
             notices,
             converter,
+            checks,
             shared: Shared::new(&config.project),
             limits: Limits { runs: config.batch_runs as u64, bytes: config.batch_bytes },
             flush_interval: config.flush_interval,
@@ -184,13 +188,8 @@ impl Worker {
                         self.add_placed();
                     }
                 }
-                Work::Run(run) if run.end.is_none() => self.add_post(*run),
-                Work::Run(run) => self.add_run(&run, Operation::Post),
-                Work::Update(run) => {
-                    if let Some(run) = self.updates.update(*run) {
-                        self.add_update(&run);
-                    }
-                }
+                Work::Run(run) => self.add_submitted(*run),
+                Work::Update(run) => self.update(*run),
                 Work::Flush(flush) => self.begin_flush(flush),
             }
             self.queue.release(bytes);
@@ -235,8 +234,13 @@ impl Worker {
 
     fn add_placed(&mut self) {
         let mut placed = std::mem::take(&mut self.placed);
-        // Parents come last, as from the processor: what is counted below a run is not counted on it.
-        for (span, node) in placed.drain(..).rev() {
+        // Parents come first here, and have to know what is counted below them.
+        if placed.len() > 1 {
+            for (_, node) in placed.iter().filter(|(span, _)| is_counted(&span.0)) {
+                node.count_for_those_above();
+            }
+        }
+        for (span, node) in placed.drain(..) {
             self.add_span(&span.0, &node, false);
         }
         self.placed = placed;
@@ -249,16 +253,52 @@ impl Worker {
 
     /// Converts a span. A panic in the converter costs this span and nothing else.
     fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool) {
-        if let Ok(run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
-            self.add_run(&run, Operation::Post);
+        if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
+            let verdict = self.checks.span(&mut run, node);
+            if self.passes(&verdict) {
+                self.add_run(&run, Operation::Post);
+            }
             self.converter.recycle(run);
             return;
         }
         self.queue.counters.take(1);
         self.queue.counters.drop_taken(DropReason::Panicked, 1);
         self.notices.warn(Notice::Panicked, || {
-            format!("converting the span {:?} panicked; it is dropped, further ones are only counted", span.name)
+            // Its name might have been redacted.
+            let (trace, span) = (span.span_context.trace_id(), span.span_context.span_id());
+            format!(
+                "converting the span {span} of trace {trace} panicked; it is dropped, further ones are only counted"
+            )
         });
+    }
+
+    /// Counts a run that is not sent. Says whether there is one to send all the same.
+    fn passes(&self, verdict: &Verdict) -> bool {
+        let (Verdict::Replace(reason) | Verdict::Drop(reason)) = verdict else { return true };
+        self.queue.counters.take(1);
+        self.queue.counters.drop_taken(*reason, 1);
+        let replaced = matches!(verdict, Verdict::Replace(_));
+        self.queue.counters.submit(u64::from(replaced));
+        replaced
+    }
+
+    /// A run without a span.
+    fn add_submitted(&mut self, mut run: Run) {
+        let verdict = self.checks.run(&mut run);
+        match self.passes(&verdict) {
+            true if run.end.is_none() => self.add_post(run),
+            true => self.add_run(&run, Operation::Post),
+            false => {}
+        }
+    }
+
+    fn update(&mut self, mut run: Run) {
+        if !self.checks.update(&mut run) {
+            return;
+        }
+        if let Some(run) = self.updates.update(run) {
+            self.add_update(&run);
+        }
     }
 
     /// A run that has not ended is kept until its batch is due: its end may still meet it.

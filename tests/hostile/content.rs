@@ -269,5 +269,5 @@ fn events_and_links_by_the_thousand() {
     span.links.dropped_count = u32::MAX;
     span.dropped_attributes_count = u32::MAX;
     let run = run_of(span);
-    assert_eq!(run.events.len(), 5000);
+    assert_eq!((run.events.len(), &run.extra["otel"]["omitted_events_count"]), (64, &json!(4936)));
 }

@@ -220,3 +220,16 @@ fn arguments_are_inputs_of_whatever_type_the_run_is_given() {
     assert_eq!(runs["ask"].inputs, Some(json!({"question": "the capital?"})));
     assert_eq!(runs["ask"].outputs, Some(json!({"output": "Paris"})));
 }
+
+/// Names that a framework has attributes by are a function's own here.
+#[instrument]
+fn ask_a_model(prompt: &str, tools: &str, events: i64, agent_name: &str, model_name: &str, final_result: &str) {}
+
+#[test]
+fn arguments_are_not_taken_for_a_frameworks_attributes() {
+    let runs = Traced::start().runs(|| ask_a_model("p", "t", 3, "a", "m", "r"));
+    let run = &runs["ask_a_model"];
+    let inputs =
+        json!({"prompt": "p", "tools": "t", "events": 3, "agent_name": "a", "model_name": "m", "final_result": "r"});
+    assert_eq!((run.inputs.as_ref(), run.outputs.as_ref()), (Some(&inputs), None));
+}

@@ -29,8 +29,16 @@ impl Traced {
     }
 
     fn sampled(sampler: Sampler) -> Self {
+        Self::new(sampler, |config| config)
+    }
+
+    fn configured(configure: impl FnOnce(Config) -> Config) -> Self {
+        Self::new(Sampler::AlwaysOn, configure)
+    }
+
+    fn new(sampler: Sampler, configure: impl FnOnce(Config) -> Config) -> Self {
         let server = LocalLangSmith::start().unwrap();
-        let config = Config::default().with_api_key("key").with_endpoint(server.endpoint());
+        let config = configure(Config::default().with_api_key("key").with_endpoint(server.endpoint()));
         let processor = LangSmithSpanProcessor::new(config).unwrap();
         let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(processor).build();
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));

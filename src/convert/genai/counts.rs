@@ -10,7 +10,7 @@ pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     if draft.is_rig {
         // Releases from 0.44 on, which count cached tokens as input, set one of these.
         let newer = view.peek(Key::Stream).is_some() || view.peek(Key::ProviderRequestId).is_some();
-        draft.rig_exclusive = !newer;
+        draft.exclusive_input = !newer;
     }
     // Several spellings of one count may stand on a span. The preferred one wins, in any order.
     for preferred in [true, false] {
@@ -23,7 +23,7 @@ pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 }
 
 /// The counts by their names behind `gen_ai.usage.`; `true` marks the preferred spelling.
-fn count(name: &str) -> Option<(Count, bool)> {
+pub(in crate::convert) fn count(name: &str) -> Option<(Count, bool)> {
     Some(match name {
         "input_tokens" => (Count::InputTokens, true),
         "prompt_tokens" => (Count::InputTokens, false),
@@ -51,7 +51,7 @@ fn count(name: &str) -> Option<(Count, bool)> {
 }
 
 /// The same behind `gen_ai.usage.details.`.
-fn detail(name: &str) -> Option<Count> {
+pub(in crate::convert) fn detail(name: &str) -> Option<Count> {
     Some(match name {
         "cache_read_tokens" | "cached_tokens" => Count::CacheRead,
         "cache_write_tokens" => Count::CacheCreation,

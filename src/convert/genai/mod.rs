@@ -1,6 +1,6 @@
 //! OpenTelemetry's conventions for generative AI, as of 1.37 and newer, `gen_ai.*`.
 
-mod counts;
+pub(super) mod counts;
 mod parameters;
 
 use super::chat::note;
@@ -77,8 +77,6 @@ attributes! {
     OutputType = "gen_ai.output.type",
     Dimensions = "gen_ai.embeddings.dimension.count",
     RetrievalTopK = "gen_ai.retrieval.top_k",
-    McpMethod = "mcp.method.name",
-    McpTool = "mcp.tool.name",
 }
 
 const USAGE_DETAILS: u8 = 0;
@@ -116,17 +114,14 @@ fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
         }
         known.is_some() && draft.extra.metadata.insert("gen_ai.operation.name", value)
     });
-    let calls_tool = view.peek_text(Key::McpMethod) == Some("tools/call");
-    if calls_tool || view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some() {
+    if view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some() {
         draft.set_run_type(TypeRank::Presence, RunType::Tool);
     }
     if view.peek(Key::RetrievalDocuments).is_some() {
         draft.set_run_type(TypeRank::Presence, RunType::Retriever);
     }
-    for key in [Key::ToolName, Key::McpTool] {
-        if let Some(name) = view.peek_text(key) {
-            draft.set_name(NameSource::Tool, name);
-        }
+    if let Some(name) = view.peek_text(Key::ToolName) {
+        draft.set_name(NameSource::Tool, name);
     }
     for key in [Key::AgentName, Key::WorkflowName] {
         if let Some(name) = view.peek_text(key) {
@@ -163,7 +158,7 @@ fn run_type(operation: &str) -> Option<RunType> {
 
 fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
     for key in [Key::Provider, Key::System] {
-        view.take_if(key, |value| super::model::set_provider(draft, value));
+        view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
     let extra = &mut draft.extra;
     let mut named = false;
@@ -217,7 +212,16 @@ fn write_messages(
     output: Option<&str>,
 ) -> Taken {
     let mut taken = Taken::default();
-    if draft.inputs.is_none() && (system.is_some() || input.is_some()) {
+    if draft.inputs.is_none() && input.is_none() {
+        // An older convention may have the messages.
+        taken.system = system.is_some();
+        if let Some(system) = system {
+            draft.instructions.get_or_insert_with(|| system.to_owned());
+        }
+    }
+    if draft.inputs.is_none() && input.is_some() {
+        let before = draft.instructions.take();
+        let system = system.or(before.as_deref());
         let mut messages = Messages::inputs().with_memory(std::mem::take(&mut draft.memory.messages));
         taken.input = input.is_some_and(|input| messages.push_parts(input));
         // Text that is no list of messages is kept as text.

@@ -1,9 +1,10 @@
 //! Documents that a retriever found, as LangSmith shows them.
 
 use super::blocks::first;
+use super::part::Part;
 use super::read::{decode, elements, is_object, is_string, Members};
 use super::write::{separate, write_as_string};
-use crate::json::{scan, Object};
+use crate::json::{scan, write_string, Object};
 
 /// Writes a list of documents: `{"page_content", "type": "Document", "metadata"}`. `false`, with
 /// nothing written, when the text is no list of them.
@@ -43,9 +44,22 @@ fn write_list(documents: &[&str], out: &mut String) -> bool {
     true
 }
 
+/// The text of a list of parts that hold nothing but text, as a JSON string.
+pub(crate) fn joined_text(parts: &str) -> Option<String> {
+    let parts = Part::read_all(parts.starts_with('[').then_some(parts)?)?;
+    let texts: Option<Vec<_>> = parts.iter().map(|part| part.plain_text().map(decode)).collect();
+    let mut json = String::new();
+    write_string(&mut json, &texts?.join("\n"));
+    Some(json)
+}
+
 fn write_document(document: &Members<'_>, metadata: &mut Object, out: &mut String) {
     let content = first(document, &["page_content", "content", "text", "document"]);
-    write_as_string(out, document.get(content).unwrap_or("\"\""));
+    let text = document.get(content).unwrap_or("\"\"");
+    match joined_text(text) {
+        Some(joined) => out.push_str(&joined),
+        None => write_as_string(out, text),
+    }
 
     let kind = document.get("type").filter(|kind| decode(kind) == "Document").map_or("", |_| "type");
     for (name, value) in document.rest(&[content, "metadata", kind]) {

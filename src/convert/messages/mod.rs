@@ -6,22 +6,29 @@
 mod attachments;
 mod blocks;
 mod calls;
+mod conversation;
 mod documents;
 mod events;
 mod flat;
+mod google;
 mod indexed;
+mod livekit;
 mod openinference;
 mod part;
 mod parts;
 mod read;
 mod tools;
+mod vercel;
 mod write;
 
-pub(super) use documents::write_documents;
+pub(super) use conversation::split_conversation;
+pub(super) use documents::{joined_text, write_documents};
 pub(super) use flat::split_number;
 pub(super) use indexed::is_indexed;
 pub(super) use openinference::is_whole_tool;
+pub(super) use read::Members;
 pub(super) use tools::write_tools;
+pub(super) use vercel::Answer;
 
 use crate::json::write_string;
 use crate::run::Attachment;
@@ -122,6 +129,11 @@ impl Messages {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Whether this piece of JSON stands somewhere in the messages.
+    pub(crate) fn contains(&self, json: &str) -> bool {
+        self.written.contains(json)
     }
 
     /// Appends `[…]`.

@@ -30,6 +30,10 @@ impl<'a> Part<'a> {
         Self { kind: kind(&members), members }
     }
 
+    pub(super) fn of_kind(kind: Kind, members: Members<'a>) -> Self {
+        Self { kind, members }
+    }
+
     pub(super) fn text(value: &'a str) -> Self {
         Self { kind: Kind::Text, members: Members::single("content", value) }
     }

@@ -180,7 +180,7 @@ impl Messages {
     }
 
     /// Adds a message of parts. Answers of tools in it become messages of their own, in order.
-    fn push_turns(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) {
+    pub(super) fn push_turns(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) {
         let is_result = |part: &Part<'_>| part.kind == Kind::ToolResult;
         // What the message says beside its parts goes to the first turn that is its own.
         let only_results = !parts.is_empty() && parts.iter().all(is_result);

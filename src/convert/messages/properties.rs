@@ -30,6 +30,10 @@ fn any_json() -> impl Strategy<Value = Value> {
         "AAEC",
         "[{\"type\":\"text\",\"text\":\"x\"}]",
         "data:image/png;base64,AAEC",
+        "tool-call",
+        "tool-result",
+        "image",
+        "function_call_output",
         "",
     ]);
     let name = prop::sample::select(vec![
@@ -64,6 +68,24 @@ fn any_json() -> impl Strategy<Value = Value> {
         "parameters",
         "_id",
         "",
+        "function_call",
+        "functionResponse",
+        "toolRequest",
+        "media",
+        "inline_data",
+        "reasoning",
+        "thought",
+        "args",
+        "ref",
+        "toolCallId",
+        "toolName",
+        "output",
+        "value",
+        "image",
+        "call_id",
+        "transcript",
+        "kind",
+        "event.name",
     ]);
     let leaf = prop_oneof![
         2 => word.prop_map(|word| json!(word)),
@@ -131,6 +153,8 @@ fn mark(value: &mut Value, marks: &mut usize) {
     }
 }
 
+type Push = fn(&mut Messages, &str) -> bool;
+
 /// Fails on an object that has a name twice: most readers would lose one of the two.
 struct Distinct;
 
@@ -195,6 +219,50 @@ proptest! {
             prop_assert!(found.contains(&format!("<{number}>")), "<{number}> of {message} is lost in {found}");
         }
         check(&mut messages);
+    }
+
+    #[test]
+    fn nothing_of_a_frameworks_message_is_lost(json in any_json()) {
+        let mut marks = 0;
+        let mut json = json;
+        mark(&mut json, &mut marks);
+        let ways: [(Value, Push); 4] = [
+            (json!({"role": "user", "parts": [json]}), Messages::push_contents),
+            (json!([{"role": "model", "content": [json]}]), Messages::push_contents),
+            (json!([{"role": "user", "content": [json]}]), Messages::push_model_messages),
+            (json!({"items": [{"type": "message", "role": "assistant", "content": [json]}]}), Messages::push_items),
+        ];
+        for (message, push) in ways {
+            let mut messages = Messages::inputs();
+            prop_assert!(push(&mut messages, &message.to_string()), "{message}");
+            let found = list(&messages).to_string();
+            for number in 0..marks {
+                prop_assert!(found.contains(&format!("<{number}>")), "<{number}> of {message} is lost in {found}");
+            }
+            check(&mut messages);
+        }
+    }
+
+    #[test]
+    fn any_list_of_a_framework_comes_out_as_json(json in any_json()) {
+        let list = format!("[{json}]");
+        let known = format!("[{{\"role\":\"user\",\"parts\":{json},\"content\":{json}}},{{\"event.name\":\"gen_ai.choice\",\"message\":{json}}}]");
+        let mut outputs = Messages::outputs();
+        for text in [json.to_string(), list, known] {
+            let mut messages = Messages::inputs();
+            messages.push_contents(&text);
+            messages.push_system_content(&text);
+            messages.push_model_messages(&text);
+            messages.push_items(&text);
+            messages.push_event_list(&text, &mut outputs);
+            outputs.push_answer(Answer { text: Some(&text), reasoning: Some(&text), tool_calls: Some(&text) });
+            check(&mut messages);
+            if let Some((mut given, mut made)) = split_conversation(&text, None) {
+                check(&mut given);
+                check(&mut made);
+            }
+        }
+        check(&mut outputs);
     }
 
     #[test]

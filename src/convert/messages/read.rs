@@ -5,10 +5,11 @@ use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
 /// The members of a JSON object, in their order.
-pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
+#[derive(Clone, Default)]
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Members<'a> {
-    pub(super) fn read(json: &'a str) -> Option<Self> {
+    pub(crate) fn read(json: &'a str) -> Option<Self> {
         let mut walk = Walk::new(json);
         let members = Self::read_next(&mut walk)?;
         walk.end()?;
@@ -49,21 +50,21 @@ impl<'a> Members<'a> {
     }
 
     /// The value under a name. `null` is no value, and the last of several counts.
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.0.iter().rev().find(|(other, value)| other == name && *value != "null").map(|(_, value)| *value)
     }
 
     /// The string under a name, decoded.
-    pub(super) fn get_text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub(crate) fn get_text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.get(name).filter(|value| is_string(value)).map(decode)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
     /// The members that are not `known` and not `null`.
-    pub(super) fn rest<'s>(&'s self, known: &'s [&str]) -> impl Iterator<Item = (&'s str, &'a str)> {
+    pub(crate) fn rest<'s>(&'s self, known: &'s [&str]) -> impl Iterator<Item = (&'s str, &'a str)> {
         self.iter().filter(move |(name, value)| *value != "null" && !known.contains(name))
     }
 
@@ -89,9 +90,19 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Puts JSON under a name, in place of what it held.
+    pub(super) fn replace(&mut self, name: &'static str, json: &'a str) {
+        self.remove(name);
+        self.0.push((Cow::Borrowed(name), json));
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|(other, _)| other != name);
+    }
+
     /// Moves a value to a name that holds nothing yet.
     pub(super) fn rename(&mut self, from: &str, to: &'static str) {
-        if let Some(value) = self.get(from) {
+        if let Some(value) = self.get(from).filter(|_| self.get(to).is_none()) {
             self.0.retain(|(name, _)| name != from);
             self.add(to, value);
         }

@@ -44,8 +44,9 @@ fn write_tool(json: &str, tool: &Members<'_>, out: &mut String) {
     if let Some(description) = tool.get("description") {
         write_member(out, "description", description);
     }
-    // Anthropic and MCP each have a word of their own for the parameters.
-    let parameters = super::blocks::first(tool, &["parameters", "input_schema", "inputSchema"]);
+    // Anthropic, MCP and pydantic-ai each have a word of their own for the parameters.
+    let parameters =
+        super::blocks::first(tool, &["parameters", "input_schema", "inputSchema", "parameters_json_schema"]);
     if let Some(schema) = tool.get(parameters) {
         write_member(out, "parameters", schema);
     }

@@ -4,7 +4,7 @@
 mod counts;
 mod lists;
 
-use super::chat::{set_messages, set_whole};
+use super::chat::{self, set_whole};
 use super::draft::{write_any, write_raw_object, NameSource, TypeRank};
 use super::frame::{attributes, is_empty, Convention, View};
 use super::messages::{write_tools, Messages, Side};
@@ -144,7 +144,7 @@ fn run_type(kind: &str) -> Option<RunType> {
 /// The model, its provider and its parameters.
 fn called(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     for key in [Key::Provider, Key::System] {
-        view.take_if(key, |value| model::set_provider(draft, value));
+        view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
     for key in [Key::RequestModel, Key::Model, Key::EmbeddingModel, Key::RerankerModel] {
         view.take_if(key, |value| model::set_model(draft, value) || model::set_response_model(draft, value));
@@ -165,14 +165,14 @@ fn messages(view: &mut View<'_, '_>, draft: &mut Draft<'_>) -> Option<String> {
         if draft.has(side) {
             continue;
         }
-        let tools = tools.as_deref().filter(|_| side == Side::Inputs);
+        let beside = tools.as_deref().filter(|_| side == Side::Inputs).map(|tools| ("tools", tools));
         let mut messages = Messages::on(side);
         if messages.push_open_inference(view.family(family)) {
-            if set_messages(draft, side, &mut messages, tools) {
+            if chat::set(draft, side, &mut messages, beside.as_slice()) {
                 view.take_family(family, |_, _| true);
             }
         } else if let Some(list) = view.peek_text(key) {
-            if messages.push_parts(list) && set_messages(draft, side, &mut messages, tools) {
+            if messages.push_parts(list) && chat::set(draft, side, &mut messages, beside.as_slice()) {
                 view.take(key);
             }
         }

@@ -1,0 +1,78 @@
+//! Providers by the names that LangSmith prices models under.
+
+use super::Draft;
+use std::borrow::Cow;
+
+/// Notes who has the model, if nobody has yet.
+pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
+    let metadata = &mut draft.extra.metadata;
+    let provider = draft.options.provider(raw);
+    if provider.is_empty() || !metadata.insert_str("ls_provider", &provider) {
+        return false;
+    }
+    if provider != raw {
+        metadata.insert_str("gen_ai_provider_name", raw);
+    }
+    true
+}
+
+/// LangSmith's name for a provider that instrumentations call otherwise.
+pub(super) fn name(raw: &str) -> Cow<'_, str> {
+    let raw = without_kind(raw.trim());
+    let known = match raw.to_ascii_lowercase().as_str() {
+        "azure.ai.openai" | "azure.ai.inference" | "az.ai.openai" | "az.ai.inference" | "azure-openai" => "azure",
+        "gcp.gemini" | "gcp.gen_ai" | "gemini" | "google" | "googleai" => "google_genai",
+        "gcp.vertex_ai" | "vertex_ai" | "vertexai" | "google.vertex" | "gcp.vertex.agent" => "google_vertexai",
+        "mistral_ai" | "mistralai" => "mistral",
+        "x_ai" => "xai",
+        "aws.bedrock" | "amazon-bedrock" | "aws" | "amazon" => "amazon_bedrock",
+        lower if lower != raw => return Cow::Owned(lower.to_owned()),
+        _ => return Cow::Borrowed(raw),
+    };
+    Cow::Borrowed(known)
+}
+
+/// Vercel's AI SDK names the kind of model too: `openai.chat`, `anthropic.messages`.
+pub(super) fn without_kind(raw: &str) -> &str {
+    const KINDS: [&str; 9] = [
+        ".chat",
+        ".completion",
+        ".embedding",
+        ".generative-ai",
+        ".image",
+        ".messages",
+        ".responses",
+        ".speech",
+        ".transcription",
+    ];
+    if !raw.contains('.') {
+        return raw;
+    }
+    KINDS.iter().find_map(|kind| raw.strip_suffix(kind)).filter(|name| !name.is_empty()).unwrap_or(raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn providers_by_every_name() {
+        for (raw, known) in [
+            ("openai", "openai"),
+            ("OpenAI", "openai"),
+            ("openai.chat", "openai"),
+            ("openai.responses", "openai"),
+            ("anthropic.messages", "anthropic"),
+            ("google.generative-ai", "google_genai"),
+            ("google.vertex.chat", "google_vertexai"),
+            ("amazon-bedrock", "amazon_bedrock"),
+            ("azure-openai.chat", "azure"),
+            ("googleai", "google_genai"),
+            ("gcp.vertex.agent", "google_vertexai"),
+            ("ibm.watsonx.ai", "ibm.watsonx.ai"),
+            (".chat", ".chat"),
+        ] {
+            assert_eq!(name(raw), known, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! A secret in every possible place of many spans is found nowhere outside.
+
+use crate::common::{assert_adds_up, config, server, span, with, CountedIds, LONG};
+use base64::prelude::{Engine, BASE64_STANDARD};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+    TracerProvider,
+};
+use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
+use opentelemetry_langsmith::{Client, Config, LangSmithExporter, LangSmithSpanProcessor, Redactor, Run, RunType};
+use opentelemetry_sdk::propagation::BaggagePropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::SpanExporter as _;
+use opentelemetry_sdk::Resource;
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What is searched for: no spelling of the secret is without it.
+const CORE: &str = "q7zx9w2k4m8p";
+const SECRET: &str = "hush-q7zx9w2k4m8p";
+/// The same in JSON, spelled so that only a reader of JSON finds it.
+const ESCAPED: &str = r"\u0068us\u0068\u002dq7zx9w2k4m8p";
+const MARKER: &str = "[gone]";
+
+fn redactor() -> Redactor {
+    Redactor::new().with_pattern("(?i)hush-[0-9a-z]{12}", MARKER).unwrap()
+}
+
+/// Keeps all that is logged in this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Lines are written by threads of the crate's own, so the subscriber is that of the whole process.
+fn log() -> &'static Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
+        subscriber.finish().try_init().unwrap();
+        log
+    })
+}
+
+/// JSON with the secret in values and names, nested, escaped, in strings that hold JSON, and in text after it.
+fn json(number: usize) -> String {
+    let inner = format!(r#"{{"key {ESCAPED}":["{ESCAPED}",{{"deep":"a {SECRET} b"}}]}}"#);
+    let twice = serde_json::to_string(&serde_json::json!({ "arguments": inner, "cut": format!("{{\"a\":\"{SECRET}") }))
+        .unwrap();
+    let mut thrice = String::new();
+    serde_json::to_string(&twice).unwrap().clone_into(&mut thrice);
+    format!(
+        r#"{{"messages":[{{"role":"user","content":"no. {number}: {SECRET}"}},{{"{ESCAPED}":"{ESCAPED}","tool_calls":[{{"arguments":{thrice}}}]}}],"n":9007199254740993}}"#
+    )
+}
+
+/// A file of text, too large to stay where it was.
+fn file() -> String {
+    BASE64_STANDARD.encode(format!("{SECRET}\n{}{SECRET}", "some text\n".repeat(5000)))
+}
+
+fn text(value: impl Into<StringValue>) -> Value {
+    Value::String(value.into())
+}
+
+/// One way to plant the secret.
+type Plant = fn(usize, &mut opentelemetry_sdk::trace::Span);
+
+/// Every attribute, event and status in which a text can stand.
+const PLANTS: &[Plant] = &[
+    |_, span| span.set_attribute(KeyValue::new("plain", SECRET)),
+    |_, span| span.set_attribute(KeyValue::new(format!("key.{SECRET}"), 1)),
+    |number, span| span.set_attribute(KeyValue::new("some.json", json(number))),
+    |_, span| {
+        let list = vec![StringValue::from("x"), format!("it is {SECRET}").into()];
+        span.set_attribute(KeyValue::new("list", Value::Array(Array::String(list))));
+    },
+    |number, span| {
+        span.set_attribute(KeyValue::new("input.value", json(number)));
+        span.set_attribute(KeyValue::new("output.value", json(number)));
+    },
+    |_, span| {
+        span.set_attribute(KeyValue::new("input.value", SECRET));
+        span.set_attribute(KeyValue::new("output.value", format!("\"{ESCAPED}\"")));
+    },
+    |_, span| {
+        span.set_attribute(KeyValue::new("gen_ai.operation.name", "chat"));
+        let messages = format!(
+            r#"[{{"role":"user","parts":[{{"type":"text","content":"{ESCAPED}"}},{{"type":"tool_call","name":"{SECRET}","id":"{SECRET}","arguments":{{"{SECRET}":1}}}}]}}]"#
+        );
+        for name in
+            ["gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.definitions"]
+        {
+            span.set_attribute(KeyValue::new(name, messages.clone()));
+        }
+        for name in ["gen_ai.request.model", "gen_ai.provider.name", "gen_ai.conversation.id", "gen_ai.response.id"] {
+            span.set_attribute(KeyValue::new(name, SECRET));
+        }
+        let stops = vec![StringValue::from(SECRET)];
+        span.set_attribute(KeyValue::new("gen_ai.request.stop_sequences", Value::Array(Array::String(stops))));
+        span.set_attribute(KeyValue::new("gen_ai.usage.input_tokens", 5));
+    },
+    |_, span| {
+        span.set_attribute(KeyValue::new("gen_ai.operation.name", "execute_tool"));
+        for name in ["gen_ai.tool.name", "gen_ai.tool.description", "gen_ai.tool.call.id", "gen_ai.tool.call.result"] {
+            span.set_attribute(KeyValue::new(name, SECRET));
+        }
+        span.set_attribute(KeyValue::new("gen_ai.tool.call.arguments", format!(r#"{{"a":"{ESCAPED}"}}"#)));
+    },
+    |_, span| {
+        span.set_attribute(KeyValue::new("langsmith.span.tags", format!("a,{SECRET},b {SECRET}")));
+        for name in ["langsmith.metadata.thread_id", "session.id", "user.id", "thread_id", "langsmith.trace.name"] {
+            span.set_attribute(KeyValue::new(name, format!("thread {SECRET}")));
+        }
+        span.set_attribute(KeyValue::new(format!("langsmith.metadata.{SECRET}"), SECRET));
+        span.set_attribute(KeyValue::new("langsmith.metadata", format!(r#"{{"{ESCAPED}":{{"x":"{ESCAPED}"}}}}"#)));
+    },
+    |_, span| {
+        let attributes = vec![KeyValue::new("a", SECRET), KeyValue::new(format!("b.{SECRET}"), text(json(1)))];
+        span.add_event(format!("event {SECRET}"), attributes);
+    },
+    |_, span| span.record_error(&std::io::Error::other(format!("failed with {SECRET}"))),
+    |_, span| span.set_status(Status::error(format!("wrong: {SECRET}"))),
+    |_, span| {
+        span.set_status(Status::error(""));
+        let attributes = [("exception.type", SECRET), ("exception.message", SECRET), ("exception.stacktrace", SECRET)];
+        span.add_event("exception", attributes.map(|(name, value)| KeyValue::new(name, value)).to_vec());
+    },
+    |_, span| {
+        for name in
+            ["error.type", "url.full", "db.statement", "http.request.header.x-other", "code.file.path", "target"]
+        {
+            span.set_attribute(KeyValue::new(name, format!("https://{SECRET}/")));
+        }
+    },
+    |_, span| span.update_name(format!("name {SECRET}")),
+    |_, span| span.update_name(format!("{}{SECRET} {}", "long ".repeat(24), "more ".repeat(40))),
+    |_, span| {
+        let context = SpanContext::new(TraceId::from(7), SpanId::from(7), TraceFlags::SAMPLED, true, TraceState::NONE);
+        span.add_link(context, vec![KeyValue::new("a", SECRET), KeyValue::new(format!("b.{SECRET}"), text(json(2)))]);
+    },
+    |number, span| {
+        span.set_attribute(KeyValue::new("gen_ai.operation.name", "chat"));
+        if number % 180 < 18 {
+            let part = |name| {
+                format!(r#"{{"type":"blob","mime_type":"text/plain","filename":"{name}","content":"{}"}}"#, file())
+            };
+            let messages = format!(r#"[{{"role":"user","parts":[{},{}]}}]"#, part(SECRET), part(ESCAPED));
+            span.set_attribute(KeyValue::new("gen_ai.input.messages", messages));
+        }
+    },
+];
+
+/// A process whose resource, scope and baggage hold the secret too; so many spans, in traces of ten.
+fn trace(config: Config, spans: usize) -> opentelemetry_langsmith::Stats {
+    let processor = LangSmithSpanProcessor::new(config).unwrap();
+    let (client, propagator) = (processor.handle().client(), processor.handle().propagator());
+    let resource = Resource::builder_empty()
+        .with_attributes([KeyValue::new("service.name", SECRET), KeyValue::new(format!("r.{SECRET}"), text(json(3)))]);
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(processor)
+        .with_id_generator(CountedIds::default())
+        .with_resource(resource.build())
+        .build();
+    let scope = InstrumentationScope::builder(format!("scope {SECRET}")).with_version(SECRET);
+    let tracer = provider.tracer_with_scope(scope.build());
+    let quoted = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
+    let metadata = format!(r#"{{"thread_id":"{ESCAPED}","{ESCAPED}":["{SECRET}"]}}"#);
+    let baggage = format!("langsmith-metadata={},langsmith-tags={}", quoted(&metadata), quoted(SECRET));
+    let headers = HashMap::from([("baggage".to_owned(), baggage)]);
+    let mut parent = Context::new();
+    for number in 0..spans {
+        if number % 10 == 0 {
+            parent = propagator.extract(&headers);
+            parent = BaggagePropagator::new().extract_with_context(&parent, &headers);
+        }
+        let mut span = tracer.build_with_context(SpanBuilder::from_name(format!("span {number}")), &parent);
+        PLANTS[number % PLANTS.len()](number, &mut span);
+        if number % 10 == 0 {
+            parent = parent.with_span(span);
+        }
+    }
+    drop(parent);
+    provider.shutdown_with_timeout(LONG).unwrap();
+    assert_adds_up(&client.stats());
+    client.stats()
+}
+
+/// Runs by hand, with the secret in every part of them, posted and updated.
+fn by_hand(config: Config) {
+    let client = Client::new(config).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&json(4)).unwrap();
+    let run = |name: &str| {
+        Run::builder(name.to_owned(), RunType::Llm)
+            .inputs(&value)
+            .tag(SECRET)
+            .metadata(SECRET, &value)
+            .metadata("thread_id", SECRET)
+            .events(&[serde_json::json!({"name": SECRET, "time": "2026-11-20T00:00:00Z", "kwargs": value})])
+            .extra(&serde_json::json!({"invocation_params": value, "runtime": value, "other": value}))
+    };
+    let posted = run(SECRET).build().unwrap();
+    client.submit(posted.clone()).unwrap();
+    client.flush(LONG).unwrap();
+    client
+        .update(posted.edit().outputs(&value).error(SECRET).metadata("late", SECRET).end_now().build().unwrap())
+        .unwrap();
+    client.submit(run("one piece").child_of(&posted).outputs(SECRET).end_now().build().unwrap()).unwrap();
+    let joined = run("joined").child_of(&posted).build().unwrap();
+    client.submit(joined.clone()).unwrap();
+    client.update(joined.edit().outputs(SECRET).end_now().build().unwrap()).unwrap();
+    client.shutdown(LONG).unwrap();
+}
+
+/// Spans that have to wait for their parents, behind the exporter.
+fn export(config: Config) {
+    let exporter = LangSmithExporter::new(config).unwrap();
+    let mut child = with(span(1, 2, 1), "plain", SECRET);
+    child.name = SECRET.into();
+    crate::common::export(&exporter, vec![child]).unwrap();
+    exporter.shutdown_with_timeout(LONG).unwrap();
+}
+
+/// All bodies that came, as text.
+fn received(server: &LocalLangSmith) -> String {
+    server.requests().iter().map(|request| String::from_utf8_lossy(&request.plain).into_owned()).collect()
+}
+
+/// Nothing of it is in there, in no spelling and in no file that was cut out.
+fn assert_none(what: &str, text: &str) {
+    if let Some(at) = text.to_ascii_lowercase().find(CORE) {
+        let around = |at: usize| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        panic!("{what}: {}", &text[around(at.saturating_sub(300))..around((at + 100).min(text.len()))]);
+    }
+}
+
+#[test]
+fn a_secret_is_found_nowhere() {
+    const SPANS: usize = 10_000;
+    let log = log();
+    let server = server();
+    // A spool directory, once there is one, belongs into this configuration, and all its files into `assert_none`.
+    let config = config(&server).with_redactor(redactor());
+    // Some batches are compressed anew, tried again and split on their way.
+    server.respond([Fault::status(503), Fault::status(413), Fault::status(422).body("no"), Fault::status(500)]);
+    let stats = trace(config.clone(), SPANS);
+    assert_eq!((stats.sent, stats.dropped_total()), (SPANS as u64, 0), "{stats}");
+    by_hand(config.clone());
+    export(config.clone());
+    assert_eq!(server.violations(), Vec::<String>::new());
+    let bodies = received(&server);
+    assert_none("a body", &bodies);
+    assert!(bodies.matches(MARKER).count() > 3 * SPANS);
+    assert!(server
+        .runs()
+        .iter()
+        .any(|run| run.attachments.values().any(|file| file.bytes.starts_with(MARKER.as_bytes()))));
+
+    // Runs that the server does not want are told of, by their names.
+    server.respond([Fault::status(422).body("no such run").forever()]);
+    let client = Client::new(config.clone()).unwrap();
+    client.submit(Run::builder(format!("refused {SECRET}"), RunType::Chain).end_now().build().unwrap()).unwrap();
+    client.shutdown(LONG).unwrap_err();
+    server.respond([Fault::status(503).forever()]);
+    let client = Client::new(config.with_retry_deadline(std::time::Duration::from_millis(50))).unwrap();
+    client.submit(Run::builder(SECRET, RunType::Chain).end_now().build().unwrap()).unwrap();
+    client.shutdown(LONG).unwrap_err();
+    crate::common::eventually("a line about the refused run", || log.text().contains(&format!("refused {MARKER}")));
+    assert_none("the log", &log.text());
+    assert_none("a body", &received(&server));
+}
+
+/// Without rules the same is found in all these places: the test above looks for something that is there.
+#[test]
+fn without_rules_it_is_found_in_every_place() {
+    let _ = log();
+    let server = server();
+    let open = config(&server);
+    // The other test owns the log, and this one would write to it if something went wrong.
+    trace(open.clone(), 10 * PLANTS.len() * 5);
+    by_hand(open.clone());
+    export(open);
+    let runs = server.runs();
+    let holds = |value: &serde_json::Value| value.to_string().contains(CORE);
+    let some = |what: &str, found: bool| assert!(found, "never in {what}");
+    some("names", runs.iter().any(|run| run.name.contains(CORE)));
+    some("inputs", runs.iter().any(|run| run.inputs.as_ref().is_some_and(holds)));
+    some("outputs", runs.iter().any(|run| run.outputs.as_ref().is_some_and(holds)));
+    some("errors", runs.iter().any(|run| run.error.as_ref().is_some_and(|error| error.contains(CORE))));
+    some("events", runs.iter().any(|run| run.events.iter().any(holds)));
+    some("tags", runs.iter().any(|run| run.tags.iter().any(|tag| tag.contains(CORE))));
+    for part in ["metadata", "invocation_params", "otel", "runtime"] {
+        some(part, runs.iter().any(|run| run.extra.get(part).is_some_and(holds)));
+    }
+    for key in ["service.name", "thread_id", "scope_name", "links"] {
+        let is_there = |run: &opentelemetry_langsmith::testing::ReceivedRun| run.extra.to_string().contains(key);
+        some(key, runs.iter().any(is_there));
+    }
+    let files: Vec<_> = runs.iter().flat_map(|run| &run.attachments).collect();
+    some("file names", files.iter().any(|(name, _)| name.contains(CORE)));
+    some("files", files.iter().any(|(_, file)| String::from_utf8_lossy(&file.bytes).contains(CORE)));
+    let bodies = received(&server);
+    some("escaped text", bodies.contains(ESCAPED));
+    some("nested text", bodies.contains(&ESCAPED.replace('\\', "\\\\\\\\")));
+}

@@ -1,0 +1,9 @@
+//! What is hidden, and what is taken out, before anything leaves the process.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod everywhere;
+mod failures;
+mod fields;
+mod hide;
+mod properties;
