@@ -33,8 +33,6 @@ const OF_ONE_RUN: [&str; 9] = [
     "failed_count",
 ];
 
-/// Asked of every attribute of every span that starts, on the application's thread: the first byte
-/// tells most names apart.
 fn kind(name: &str) -> Option<Kind<'_>> {
     match name.as_bytes().first()? {
         b's' if name == "session.id" => Some(Kind::Thread(5)),
@@ -99,9 +97,21 @@ fn metadata(name: &str) -> Option<Kind<'_>> {
     (!is_own).then_some(Kind::Metadata(name))
 }
 
-/// Whether there is anything in an attribute for the runs below.
+/// Whether there is anything in an attribute for the runs below. Asked of every attribute of every span
+/// that starts, on the application's thread: the first byte and the length tell most names apart.
 pub(super) fn is_inherited(name: &str) -> bool {
-    kind(name).is_some()
+    let length = name.len();
+    let may_be = match name.as_bytes().first() {
+        Some(b's' | b'e') => length == 10,
+        Some(b'u') => length == 7,
+        Some(b'm') => length == 8,
+        Some(b'g') => matches!(length, 11 | 22),
+        Some(b't') => length == 8 || length > 32,
+        Some(b'a') => length > 22,
+        Some(b'l') => length == 8 || name.starts_with("lang"),
+        _ => false,
+    };
+    may_be && kind(name).is_some()
 }
 
 /// Whether an attribute says that the span is an agent at work: what it calls are its subagents.
@@ -113,7 +123,7 @@ pub(super) fn is_agent(name: &str, value: &Value) -> bool {
         23 if name == "openinference.span.kind" => "agent",
         _ => return false,
     };
-    matches!(value, Value::String(text) if text.as_str().trim().eq_ignore_ascii_case(word))
+    matches!(value, Value::String(text) if text.as_str().eq_ignore_ascii_case(word))
 }
 
 /// Reads what the runs below take over. The last value under a name wins.
