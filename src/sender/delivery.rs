@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::notice::{Notice, Notices};
 use super::oversize;
 use super::queue::Queue;
+use super::spool::Spool;
 use super::transport::{Answer, Transport};
 use crate::config::{Config, OnDrop, Retry};
 use crate::secret::Endpoint;
@@ -32,6 +33,8 @@ pub(crate) struct Delivery {
     began: Instant,
     hurry: watch::Receiver<Hurry>,
     on_drop: Option<OnDrop>,
+    /// Where batches go that would be given up.
+    pub(crate) spool: Option<Arc<Spool>>,
 }
 
 /// Cuts waits short: somebody waits for a flush.
@@ -41,6 +44,8 @@ pub(crate) struct Hurry {
     pub(crate) flushes: u64,
     /// It is the last one.
     pub(crate) last: bool,
+    /// Its time is over: what is not delivered goes to disk.
+    pub(crate) over: bool,
 }
 
 /// What became of one request and its repetitions.
@@ -52,7 +57,13 @@ enum Outcome {
 }
 
 impl Delivery {
-    pub(crate) fn new(transport: Transport, config: &Config, notices: Notices, hurry: watch::Receiver<Hurry>) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        config: &Config,
+        notices: Notices,
+        hurry: watch::Receiver<Hurry>,
+        spool: Option<Arc<Spool>>,
+    ) -> Self {
         Self {
             transport,
             retry: config.retry,
@@ -65,6 +76,7 @@ impl Delivery {
             began: Instant::now(),
             hurry,
             on_drop: config.on_drop.clone(),
+            spool,
         }
     }
 
@@ -73,9 +85,17 @@ impl Delivery {
         let deadline = Instant::now() + self.retry.deadline;
         let mut waiting = vec![(batch, false)];
         while let Some((batch, was_cut)) = waiting.pop() {
-            match self.deliver_one(&batch, deadline).await {
-                Outcome::Delivered => flight.sent(batch.runs),
-                Outcome::GivenUp(reason) => self.give_up(&mut flight, reason, &batch),
+            let outcome = tokio::select! {
+                biased;
+                () = self.time_is_over() => Outcome::GivenUp(DropReason::ShutDown),
+                outcome = self.deliver_one(&batch, deadline) => outcome,
+            };
+            match outcome {
+                Outcome::Delivered => {
+                    flight.sent(batch.runs);
+                    self.spool.iter().for_each(|spool| spool.delivered());
+                }
+                Outcome::GivenUp(reason) => self.keep_or_give_up(&mut flight, reason, &batch).await,
                 Outcome::Uncompressed => match batch.uncompressed() {
                     Ok(batch) => waiting.push((batch, was_cut)),
                     Err(_) => self.give_up(&mut flight, DropReason::Refused, &batch),
@@ -86,12 +106,55 @@ impl Delivery {
                     } else if let Some(smaller) = (too_large && !was_cut).then(|| self.cut(&batch)).flatten() {
                         waiting.push((smaller, true));
                     } else {
-                        self.notices.failed(&words);
-                        self.notices.warn(Notice::Refused, || refused(&batch, &words));
+                        self.tell_refused(&batch, &words);
                         self.give_up(&mut flight, DropReason::Refused, &batch);
                     }
                 }
             }
+        }
+    }
+
+    /// Puts a batch onto the disk without trying to deliver it, as long as it can be kept there.
+    pub(crate) async fn put_aside(&self, batch: Batch, mut flight: Flight) {
+        let Some(spool) = &self.spool else { return self.deliver(batch, flight).await };
+        match spool.keep(&batch, DropReason::Unreachable, false).await {
+            Ok(()) => flight.kept(batch.runs),
+            Err(_) => self.deliver(batch, flight).await,
+        }
+    }
+
+    /// What cannot be delivered at this time, though nothing is wrong with it, is kept if there is a place for it.
+    async fn keep_or_give_up(&self, flight: &mut Flight, reason: DropReason, batch: &Batch) {
+        let Some(spool) = &self.spool else { return self.give_up(flight, reason, batch) };
+        let over = self.hurry.borrow().over;
+        match spool.keep(batch, reason, over).await {
+            Ok(()) => flight.kept(batch.runs),
+            Err(reason) => self.give_up(flight, reason, batch),
+        }
+    }
+
+    async fn time_is_over(&self) {
+        let over = self.hurry.clone().wait_for(|hurry| hurry.over).await.is_ok();
+        if !over {
+            std::future::pending().await
+        }
+    }
+
+    pub(super) fn tell_refused(&self, batch: &Batch, words: &str) {
+        self.notices.failed(words);
+        self.notices.warn(Notice::Refused, || refused(batch, words));
+    }
+
+    pub(super) fn level(&self) -> Option<i32> {
+        self.level
+    }
+
+    /// What happens to runs that are given up.
+    fn fate(&self) -> &'static str {
+        if self.spool.is_some() {
+            "kept on disk"
+        } else {
+            "dropped"
         }
     }
 
@@ -123,7 +186,8 @@ impl Delivery {
                 Answer::RefusedWhole { words } => {
                     self.notices.failed(&words);
                     self.notices.warn(Notice::Refused, || {
-                        format!("{} answered {words}; runs are being dropped; check LANGSMITH_ENDPOINT", self.endpoint)
+                        let fate = self.fate();
+                        format!("{} answered {words}; runs are being {fate}; check LANGSMITH_ENDPOINT", self.endpoint)
                     });
                     return Outcome::GivenUp(DropReason::Refused);
                 }
@@ -143,7 +207,8 @@ impl Delivery {
                 }
                 Answer::Unauthorized { status, words } => {
                     self.notices.failed(&format!("{status} {words}"));
-                    self.notices.warn(Notice::Unauthorized, || unauthorized(&self.endpoint, status, &words));
+                    self.notices
+                        .warn(Notice::Unauthorized, || unauthorized(&self.endpoint, status, &words, self.fate()));
                     return Outcome::GivenUp(DropReason::Unauthorized);
                 }
                 Answer::Passing { why, after, rate_limited } => (why, after, rate_limited),
@@ -152,12 +217,14 @@ impl Delivery {
             let wait = self.wait_before(tries, after, rate_limited);
             self.fail(&why, now);
             if now + wait > deadline {
-                self.notices.warn(Notice::Unreachable, || {
-                    format!(
-                        "runs are being dropped: {} did not take them: {why}; further drops are only counted",
-                        self.endpoint
-                    )
-                });
+                if self.spool.is_none() {
+                    self.notices.warn(Notice::Unreachable, || {
+                        format!(
+                            "runs are being dropped: {} did not take them: {why}; further drops are only counted",
+                            self.endpoint
+                        )
+                    });
+                }
                 return Outcome::GivenUp(DropReason::Unreachable);
             }
             if !rate_limited {
@@ -195,7 +262,7 @@ impl Delivery {
 
     /// How long to wait before the next try: what the server says, or a random part of a time that
     /// doubles, so that clients that failed together do not come back together.
-    fn wait_before(&self, tries: u32, after: Option<Duration>, rate_limited: bool) -> Duration {
+    pub(super) fn wait_before(&self, tries: u32, after: Option<Duration>, rate_limited: bool) -> Duration {
         let retry = &self.retry;
         let wait = match after {
             Some(after) => after,
@@ -214,7 +281,7 @@ impl Delivery {
     }
 
     /// Waits while the endpoint wants to be left alone. Only the last flush does not wait.
-    async fn wait_while_held(&self) {
+    pub(super) async fn wait_while_held(&self) {
         loop {
             let held = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
             match held.filter(|until| *until > Instant::now()) {
@@ -238,7 +305,7 @@ impl Delivery {
     }
 
     /// The batch's one run with its largest fields cut to a quarter of what it was.
-    fn cut(&self, batch: &Batch) -> Option<Batch> {
+    pub(super) fn cut(&self, batch: &Batch) -> Option<Batch> {
         let raw = batch.raw().ok()?;
         let smaller = oversize::cut(&raw, raw.len() / 4)?;
         self.notices.warn(Notice::TooLarge, || {
@@ -260,13 +327,13 @@ fn refused(batch: &Batch, words: &str) -> String {
     format!("LangSmith refused run {run}: {words}; it is dropped, further ones are only counted")
 }
 
-fn unauthorized(endpoint: &Endpoint, status: u16, words: &str) -> String {
+fn unauthorized(endpoint: &Endpoint, status: u16, words: &str, fate: &str) -> String {
     if words.contains("org_scoped_key_requires_workspace") {
-        return format!("{endpoint} answered {status}: the key belongs to an organisation; set LANGSMITH_WORKSPACE_ID or call Config::with_workspace_id; runs are being dropped");
+        return format!("{endpoint} answered {status}: the key belongs to an organisation; set LANGSMITH_WORKSPACE_ID or call Config::with_workspace_id; runs are being {fate}");
     }
     format!(
         "{endpoint} answered {status} ({words}); check LANGSMITH_API_KEY, and LANGSMITH_ENDPOINT: a key works in its own region only \
-         (api., eu.api., apac.api. or aws.api.smith.langchain.com); runs are being dropped"
+         (api., eu.api., apac.api. or aws.api.smith.langchain.com); runs are being {fate}"
     )
 }
 
@@ -275,17 +342,33 @@ fn unauthorized(endpoint: &Endpoint, status: u16, words: &str) -> String {
 pub(crate) struct Flight {
     number: u64,
     runs: u64,
+    /// Some of them are on disk.
+    kept: bool,
     queue: Arc<Queue>,
-    done: mpsc::UnboundedSender<u64>,
+    done: mpsc::UnboundedSender<Done>,
+}
+
+/// A batch is done with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) number: u64,
+    /// Some of its runs are on disk.
+    pub(crate) kept: bool,
 }
 
 impl Flight {
-    pub(crate) fn new(number: u64, runs: u64, queue: Arc<Queue>, done: mpsc::UnboundedSender<u64>) -> Self {
-        Self { number, runs, queue, done }
+    pub(crate) fn new(number: u64, runs: u64, queue: Arc<Queue>, done: mpsc::UnboundedSender<Done>) -> Self {
+        Self { number, runs, kept: false, queue, done }
     }
 
     fn sent(&mut self, runs: u64) {
         self.queue.counters.sent(runs);
+        self.runs = self.runs.saturating_sub(runs);
+    }
+
+    /// The spool has counted them.
+    fn kept(&mut self, runs: u64) {
+        self.kept = true;
         self.runs = self.runs.saturating_sub(runs);
     }
 
@@ -302,6 +385,6 @@ impl Drop for Flight {
             self.queue.counters.drop_taken(reason, self.runs);
         }
         // Nobody listens any more when the sender has ended.
-        let _ = self.done.send(self.number);
+        let _ = self.done.send(Done { number: self.number, kept: self.kept });
     }
 }

@@ -2,11 +2,12 @@
 
 use super::batch::{Batch, OpenBatch};
 use super::checks::{Checks, Verdict};
-use super::delivery::{Delivery, Flight, Hurry};
+use super::delivery::{Delivery, Done, Flight, Hurry};
 use super::encode::{Operation, Shared};
 use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
 use super::queue::{span_bytes, Ended, Flush, Placed, Queue, Work};
+use super::replay::Replay;
 use super::updates::Updates;
 use crate::config::Config;
 use crate::convert::{is_counted, Converter};
@@ -32,6 +33,14 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
+/// So many batches may be on their way to the disk because memory is full.
+const SPILLS: usize = 2;
+/// The part of the last flush's time, and the most of it, that is kept for writing to disk what could not
+/// be delivered in the rest.
+const WRITING_PART: u32 = 5;
+const WRITING_TIME: Duration = Duration::from_millis(500);
+/// How long writing may go on when whoever asked for the last flush waits no more.
+const LATE_WRITING: Duration = Duration::from_secs(5);
 
 pub(crate) struct Worker {
     queue: Arc<Queue>,
@@ -51,7 +60,9 @@ pub(crate) struct Worker {
     batch: OpenBatch,
     /// When the batch is finished at the latest.
     due: Option<Instant>,
-    backlog: VecDeque<(u64, Batch)>,
+    /// Updates in the batch have their posts on disk.
+    follows_disk: bool,
+    backlog: VecDeque<Waiting>,
     backlog_bytes: usize,
     under_way: usize,
     /// Numbers of the batches that are not done.
@@ -61,10 +72,18 @@ pub(crate) struct Worker {
     next_number: u64,
     flushes: Vec<Pending>,
     last_flush: Option<Instant>,
-    done: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
+    done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     info: Option<tokio::task::JoinHandle<Option<Info>>>,
     /// What had been dropped when the last flush was answered.
     told: Stats,
+}
+
+/// A finished batch.
+struct Waiting {
+    number: u64,
+    batch: Batch,
+    /// It has to be behind others that are on disk.
+    to_disk: bool,
 }
 
 /// A flush that waits for the batches before it.
@@ -109,6 +128,7 @@ impl Worker {
             placed: Vec::new(),
             batch: OpenBatch::new(config.compression_level)?,
             due: None,
+            follows_disk: false,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             under_way: 0,
@@ -126,6 +146,10 @@ impl Worker {
 
     /// Works until the last flush is answered.
     pub(crate) async fn run(mut self) {
+        let mut replay =
+            self.delivery.spool.clone().map(|spool| {
+                tokio::spawn(Replay::new(spool, Arc::clone(&self.delivery), self.hurry.subscribe()).run())
+            });
         loop {
             let more = self.take_work();
             let now = Instant::now();
@@ -134,8 +158,14 @@ impl Worker {
                 self.finish_batch();
             }
             self.send_batches();
+            self.spill();
             if self.last_flush.is_some_and(|deadline| deadline <= now) {
+                self.keep_the_rest().await;
                 self.give_up_the_rest().await;
+            }
+            if let Some(replay) = replay.take_if(|_| self.last_flush.is_some()) {
+                // It ends at once, and leaves no file in its hands; unless the disk is slow.
+                let _ = tokio::time::timeout(Duration::from_millis(50), replay).await;
             }
             self.answer_flushes();
             if self.last_flush.is_some() && self.flushes.is_empty() {
@@ -151,8 +181,8 @@ impl Worker {
             } else {
                 self.wait().await;
             }
-            while let Ok(number) = self.done.1.try_recv() {
-                self.batch_done(number);
+            while let Ok(done) = self.done.1.try_recv() {
+                self.batch_done(done);
             }
         }
         self.queue.end();
@@ -207,7 +237,9 @@ impl Worker {
         let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
         // A batch may be full before it is due.
         let look = self.due.map(|due| due.min(Instant::now() + LOOK));
-        let deadline = [look, self.held.deadline(), self.last_flush, failing].into_iter().flatten().min();
+        // Requests may begin to fail while memory is full.
+        let spill = (full && self.delivery.spool.is_some()).then(|| Instant::now() + LOOK);
+        let deadline = [look, self.held.deadline(), self.last_flush, failing, spill].into_iter().flatten().min();
         let sleep = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -223,7 +255,7 @@ impl Worker {
         tokio::select! {
             () = self.queue.woken.notified() => {}
             () = sleep => {}
-            Some(number) = self.done.1.recv() => self.batch_done(number),
+            Some(done) = self.done.1.recv() => self.batch_done(done),
             info = info => {
                 self.info = None;
                 self.apply(info);
@@ -333,6 +365,7 @@ impl Worker {
             self.seal();
         }
         self.batch.add();
+        self.follows_disk |= operation == Operation::Patch && self.updates.is_on_disk(run);
     }
 
     /// Finishes the batch, posts that were kept back included.
@@ -356,14 +389,19 @@ impl Worker {
         let batch = self.batch.finish(self.delivery.compression.load(Ordering::Relaxed));
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
-        self.backlog.push_back((self.next_number, batch));
+        let mut to_disk = std::mem::take(&mut self.follows_disk);
+        if to_disk && self.delivery.spool.as_ref().is_none_or(|spool| spool.has_none_of_ours()) {
+            self.updates.disk_is_empty();
+            to_disk = false;
+        }
+        self.backlog.push_back(Waiting { number: self.next_number, batch, to_disk });
         self.next_number += 1;
     }
 
     fn send_batches(&mut self) {
         while self.under_way < self.concurrency {
-            let Some((number, batch)) = self.backlog.pop_front() else { return };
-            if number == 0 {
+            let Some(waiting) = self.backlog.pop_front() else { return };
+            if waiting.number == 0 {
                 // What the server wants is asked for when it is needed first, and waited for by nobody.
                 let delivery = Arc::clone(&self.delivery);
                 self.info = Some(tokio::spawn(async move {
@@ -371,19 +409,43 @@ impl Worker {
                     serde_json::from_slice(&body).ok()
                 }));
             }
-            self.under_way += 1;
-            self.backlog_bytes -= batch.body.len();
-            let flight = Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone());
-            let delivery = Arc::clone(&self.delivery);
-            self.flights.spawn(async move { delivery.deliver(batch, flight).await });
+            self.see_off(waiting);
         }
     }
 
-    fn batch_done(&mut self, number: u64) {
+    fn see_off(&mut self, Waiting { number, batch, to_disk }: Waiting) {
+        self.under_way += 1;
+        self.backlog_bytes -= batch.body.len();
+        let flight = Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone());
+        let delivery = Arc::clone(&self.delivery);
+        self.flights.spawn(async move {
+            if to_disk {
+                delivery.put_aside(batch, flight).await;
+            } else {
+                delivery.deliver(batch, flight).await;
+            }
+        });
+    }
+
+    /// Memory is full of batches because requests fail: the oldest go to disk, so that the queue need not
+    /// fill up.
+    fn spill(&mut self) {
+        let Some(spool) = self.delivery.spool.clone() else { return };
+        while self.backlog_bytes > self.backlog_limit
+            && self.under_way < self.concurrency + SPILLS
+            && self.delivery.failing_since().is_some()
+            && !spool.is_full()
+        {
+            let Some(waiting) = self.backlog.pop_front() else { return };
+            self.see_off(Waiting { to_disk: true, ..waiting });
+        }
+    }
+
+    fn batch_done(&mut self, Done { number, kept }: Done) {
         self.under_way = self.under_way.saturating_sub(1);
         self.unfinished.remove(&number);
         while self.flights.try_join_next().is_some() {}
-        let updates = self.updates.batch_done(number);
+        let updates = self.updates.batch_done(number, kept);
         if !updates.is_empty() {
             for update in updates {
                 self.add_update(&update);
@@ -411,7 +473,8 @@ impl Worker {
         if flush.last {
             self.held.release_all(&mut self.placed);
             self.add_placed();
-            self.last_flush = Some(self.last_flush.map_or(flush.deadline, |deadline| deadline.min(flush.deadline)));
+            let deadline = self.sending_deadline(flush.deadline);
+            self.last_flush = Some(self.last_flush.map_or(deadline, |earlier| earlier.min(deadline)));
         }
         self.finish_batch();
         self.hurry.send_modify(|hurry| {
@@ -419,6 +482,15 @@ impl Worker {
             hurry.last |= flush.last;
         });
         self.flushes.push(Pending { flush, before: self.next_number });
+    }
+
+    /// When to stop sending, so that there is time to write what is left to disk.
+    fn sending_deadline(&self, deadline: Instant) -> Instant {
+        if self.delivery.spool.is_none() {
+            return deadline;
+        }
+        let time = deadline.saturating_duration_since(Instant::now());
+        deadline.checked_sub((time / WRITING_PART).min(WRITING_TIME)).unwrap_or(deadline)
     }
 
     fn answer_flushes(&mut self) {
@@ -448,11 +520,34 @@ impl Worker {
         }
     }
 
-    /// Time is up: what is not delivered by now is counted as dropped.
+    /// Time is up: what is not delivered by now goes to disk.
+    async fn keep_the_rest(&mut self) {
+        if self.delivery.spool.is_none() {
+            return;
+        }
+        self.hurry.send_modify(|hurry| hurry.over = true);
+        let end = tokio::time::sleep(WRITING_TIME + LATE_WRITING);
+        tokio::pin!(end);
+        loop {
+            self.finish_batch();
+            while let Some(waiting) = self.backlog.pop_front() {
+                self.see_off(waiting);
+            }
+            if self.unfinished.is_empty() && self.updates.waiting() == 0 {
+                return;
+            }
+            tokio::select! {
+                Some(done) = self.done.1.recv() => self.batch_done(done),
+                () = &mut end => return,
+            }
+        }
+    }
+
+    /// What is left now is counted as dropped.
     async fn give_up_the_rest(&mut self) {
         self.flights.shutdown().await;
         self.finish_batch();
-        for (number, batch) in self.backlog.drain(..) {
+        for Waiting { number, batch, .. } in self.backlog.drain(..) {
             drop(Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone()));
         }
         self.unfinished.clear();
