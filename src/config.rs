@@ -2,7 +2,7 @@
 
 mod privacy;
 
-use crate::convert::{EventLimits, InputTokens};
+use crate::convert::{self, EventLimits, FunctionArgs, InputTokens, NamePolicy};
 use crate::env;
 use crate::error::ConfigError;
 use crate::hooks::{Hide, Hook};
@@ -66,7 +66,7 @@ pub struct Config {
     pub(crate) workspace_id: Option<String>,
     pub(crate) project: String,
     pub(crate) run_ids: RunIds,
-    pub(crate) input_tokens: InputTokens,
+    pub(crate) conversion: convert::Options,
     pub(crate) events: EventLimits,
     pub(crate) batch_runs: usize,
     pub(crate) batch_bytes: usize,
@@ -133,7 +133,7 @@ impl Default for Config {
             workspace_id: None,
             project: "default".into(),
             run_ids: RunIds::V7,
-            input_tokens: InputTokens::Auto,
+            conversion: convert::Options::default(),
             events: EventLimits::default(),
             batch_runs: 100,
             batch_bytes: 20 << 20,
@@ -279,7 +279,34 @@ impl Config {
 
     /// How input counts of Anthropic's models are meant; told from the numbers by default.
     pub fn with_anthropic_input_tokens(mut self, meaning: InputTokens) -> Self {
-        self.input_tokens = meaning;
+        self.conversion.input_tokens = meaning;
+        self
+    }
+
+    /// What runs are called whose attributes give them no name; as their spans are by default.
+    pub fn with_name_policy(mut self, policy: NamePolicy) -> Self {
+        self.conversion.name_policy = policy;
+        self
+    }
+
+    /// LangSmith's name for a provider, `ls_provider`, under which its models are priced. Beats the
+    /// built-in names, such as `amazon_bedrock` for `aws.bedrock`; may be called once for each.
+    /// Upper and lower case are the same in what spans say.
+    ///
+    /// ```
+    /// use opentelemetry_langsmith::Config;
+    ///
+    /// let config = Config::default().with_provider_alias("aws.bedrock", "bedrock");
+    /// ```
+    pub fn with_provider_alias(mut self, provider: impl Into<String>, name: impl Into<String>) -> Self {
+        self.conversion.provider_aliases.push((provider.into(), name.into()));
+        self
+    }
+
+    /// What becomes of the arguments of functions under `#[tracing::instrument]`; they are inputs by
+    /// default.
+    pub fn with_function_args(mut self, arguments: FunctionArgs) -> Self {
+        self.conversion.function_args = arguments;
         self
     }
 

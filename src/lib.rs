@@ -94,7 +94,7 @@ pub mod testing;
 
 pub use batch_summary::{BatchSummary, CountedOn};
 pub use config::{Config, Region};
-pub use convert::InputTokens;
+pub use convert::{FunctionArgs, InputTokens, NamePolicy};
 pub use error::{ConfigError, FlushError, SubmitError};
 pub use exporter::LangSmithExporter;
 pub use handle::{Handle, RunRef};

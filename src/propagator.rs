@@ -20,9 +20,11 @@ const MAX_LENGTH: usize = 59 * 1000;
 /// Comes from [`Handle::propagator`](crate::Handle::propagator), and stands beside the SDK's own
 /// propagators, best as the last of them. With `BaggagePropagator` beside it, the entries
 /// `langsmith-metadata`, `langsmith-tags` and `langsmith-project` of the baggage count too, for all
-/// runs of the trace; `langsmith-replicas` never does.
+/// runs of the trace, and `session.id` and `user.id` as its thread and its user; `langsmith-replicas`
+/// never does.
 ///
-/// It sends these entries as well, and always the project, so that the whole trace is in one. Only
+/// It sends the entries of LangSmith's that came, with the thread that spans here name, and always the
+/// project, so that the whole trace is in one; no other metadata, users or tags of spans here. Only
 /// where the application has baggage of its own, it leaves the header to `BaggagePropagator`, which
 /// sends what the context has; the project is part of that where the trace began elsewhere.
 ///
@@ -54,8 +56,8 @@ impl LangSmithPropagator {
         Self { live }
     }
 
-    /// Lets only these baggage entries count, of `langsmith-metadata`, `langsmith-tags` and
-    /// `langsmith-project`. All three by default.
+    /// Lets only these baggage entries count, of `langsmith-metadata`, `langsmith-tags`,
+    /// `langsmith-project`, `session.id` and `user.id`. All five by default.
     #[must_use]
     pub fn with_allowed_baggage(self, names: &[&str]) -> Self {
         self.live.propagation().allow_only(names);

@@ -1,28 +1,123 @@
-//! Files that belong to a run.
+//! Files that belong to a run: how they come as text, and what they may be called.
 
 use crate::run::Attachment;
-use base64::prelude::{Engine, BASE64_STANDARD};
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::Engine;
 
-/// Reads base64, with or without line breaks.
+/// Reads base64 in either alphabet, padded or not, with or without line breaks.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    BASE64_STANDARD.decode(text).ok().or_else(|| {
-        let dense: String = text.split_ascii_whitespace().collect();
-        BASE64_STANDARD.decode(dense).ok()
-    })
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    let engine = GeneralPurpose::new(alphabet, LENIENT);
+    if text.contains(|c: char| c.is_ascii_whitespace()) {
+        let text: String = text.split_ascii_whitespace().collect();
+        engine.decode(text).ok()
+    } else {
+        engine.decode(text).ok()
+    }
 }
 
-/// Adds an attachment under a name that a part's name can hold: no dots, none of the characters
-/// that would have to be escaped, and no name twice.
-pub(super) fn add(attachments: &mut Vec<Attachment>, mut attachment: Attachment) {
+/// What a name may be made of: a part's name has dots between its words, and other characters
+/// would have to be escaped.
+pub(super) fn safe_name(name: &str) -> impl Iterator<Item = char> + '_ {
     let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | ' ') { c } else { '_' };
-    let name: String = attachment.name.chars().map(safe).take(100).collect();
+    name.chars().map(safe).take(100)
+}
+
+/// How long a media type may be.
+pub(super) const LONGEST_MIME_TYPE: usize = 256;
+
+/// A media type that can be a header's value.
+pub(super) fn safe_mime_type(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "!#$&^_.+-/;=".contains(c);
+    let text: String = text.chars().filter(|c| *c != ' ').take(LONGEST_MIME_TYPE + 1).collect();
+    if text.contains('/') && text.len() <= LONGEST_MIME_TYPE && text.chars().all(safe) {
+        text
+    } else {
+        "application/octet-stream".into()
+    }
+}
+
+/// Adds a file under a name that is safe, and that no other has.
+pub(super) fn add(attachments: &mut Vec<Attachment>, name: &str, mime_type: &str, content: Vec<u8>) {
+    let name: String = safe_name(name).collect();
     let name = if name.trim().is_empty() { "attachment".to_owned() } else { name };
+    let name = free_name(attachments, name);
+    attachments.push(Attachment { name, mime_type: safe_mime_type(mime_type), content });
+}
+
+/// Adds a file that a message refers to, so that it keeps its name: one that has it gets another.
+pub(super) fn add_referred(attachments: &mut Vec<Attachment>, attachment: Attachment) {
+    if let Some(other) = attachments.iter().position(|other| other.name == attachment.name) {
+        attachments[other].name = free_name(attachments, attachment.name.clone());
+    }
+    attachments.push(attachment);
+}
+
+fn free_name(attachments: &[Attachment], name: String) -> String {
     let taken = |name: &str| attachments.iter().any(|other| other.name == name);
     // Where there are many they are numbered through, so that none of them is searched for long.
     let first = if attachments.len() < 100 { 2 } else { attachments.len() };
-    attachment.name = std::iter::once(name.clone())
+    std::iter::once(name.clone())
         .chain((first..first + 10_000).map(|number| format!("{name}_{number}")))
         .find(|name| !taken(name))
-        .unwrap_or(name);
-    attachments.push(attachment);
+        .unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_base64_in_every_dialect() {
+        for (text, content) in [
+            ("aGVsbG8gd29ybGQh", &b"hello world!"[..]),
+            ("aGVsbG8g\r\nd29ybGQh\n", b"hello world!"),
+            ("aGVsbG8gd29ybGQ=", b"hello world"),
+            ("aGVsbG8gd29ybGQ", b"hello world"),
+            ("_-__-__-__-_", &[0xff, 0xef, 0xff, 0xfb, 0xff, 0xfe, 0xff, 0xff, 0xbf]),
+            ("/+//+//+//+/", &[0xff, 0xef, 0xff, 0xfb, 0xff, 0xfe, 0xff, 0xff, 0xbf]),
+            ("", b""),
+        ] {
+            assert_eq!(decode(text).as_deref(), Some(content), "{text}");
+        }
+        for text in ["no base64!", "a", "/_//", "é"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+    }
+
+    fn names(given: &[&str]) -> Vec<String> {
+        let mut attachments = Vec::new();
+        for name in given {
+            add(&mut attachments, name, "", Vec::new());
+        }
+        attachments.into_iter().map(|attachment| attachment.name).collect()
+    }
+
+    #[test]
+    fn makes_names_safe_and_unique() {
+        assert_eq!(names(&["a.b/c é.pdf", "a\"\r\n", ""]), ["a_b_c é_pdf", "a___", "attachment"]);
+        assert_eq!(names(&["a", "a", "a_2", "a"]), ["a", "a_2", "a_2_2", "a_3"]);
+        assert_eq!(names(&[&"ü".repeat(1000)])[0].chars().count(), 100);
+    }
+
+    #[test]
+    fn keeps_the_name_that_a_message_refers_to() {
+        let mut attachments = Vec::new();
+        add(&mut attachments, "input_1_image", "image/png", vec![1]);
+        let referred = Attachment { name: "input_1_image".into(), mime_type: "image/png".into(), content: vec![2] };
+        add_referred(&mut attachments, referred.clone());
+        assert_eq!(attachments[1], referred);
+        assert_eq!((attachments[0].name.as_str(), &*attachments[0].content), ("input_1_image_2", &[1][..]));
+    }
+
+    #[test]
+    fn lets_no_media_type_break_a_header() {
+        assert_eq!(safe_mime_type("text/plain; charset=utf-8"), "text/plain;charset=utf-8");
+        for odd in ["", "text", "image/png\r\nX: y", "text/plain\0", "é/é", &format!("a/{}", "b".repeat(300))] {
+            assert_eq!(safe_mime_type(odd), "application/octet-stream", "{odd}");
+        }
+    }
 }

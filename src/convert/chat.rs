@@ -1,9 +1,10 @@
 //! A conversation as a run's inputs or outputs.
 
-use super::genai::note;
+use super::frame::is_empty;
 use super::messages::{Messages, Side};
 use super::Draft;
-use crate::json::write_string;
+use crate::json::{scan, write_array, write_string};
+use opentelemetry::Value;
 
 /// Writes messages as the inputs or the outputs, if there are none yet, with JSON members `beside`
 /// them. Instructions that came alone go before the inputs.
@@ -46,4 +47,41 @@ pub(super) fn settle_instructions(draft: &mut Draft) {
     let mut messages = Messages::inputs();
     messages.push_system(&instructions);
     set(draft, Side::Inputs, &mut messages, &[]);
+}
+
+/// Writes what an attribute holds as a whole: a list of messages, any other JSON, or plain text.
+pub(super) fn set_whole(draft: &mut Draft<'_>, side: Side, value: &Value) -> bool {
+    if is_empty(value) {
+        return false;
+    }
+    if let Value::String(text) = value {
+        let mut messages = Messages::on(side);
+        let is_list = scan::document(text.as_str()).is_some_and(|json| json.starts_with('['));
+        if is_list && messages.push_parts(text.as_str()) {
+            return set(draft, side, &mut messages, &[]);
+        }
+    }
+    match side {
+        Side::Inputs => draft.set_inputs(value),
+        Side::Outputs => draft.set_outputs(value),
+    }
+}
+
+/// Keeps what messages say besides their content.
+pub(super) fn note(draft: &mut Draft<'_>, messages: &mut Messages) {
+    draft.has_messages |= !messages.is_empty();
+    if let Some(reason) = messages.finish_reason() {
+        draft.finish_reason.get_or_insert_with(|| reason.to_owned());
+    }
+    if let reasons @ [_, _, ..] = messages.finish_reasons() {
+        draft.extra.metadata.insert_with("finish_reasons", |out| {
+            write_array(out, reasons, |out, reason| write_string(out, reason));
+        });
+    }
+    if messages.is_compacted() {
+        draft.extra.metadata.insert_bool("conversation_compacted", true);
+    }
+    for attachment in messages.take_attachments() {
+        super::attachment::add_referred(&mut draft.attachments, attachment);
+    }
 }

@@ -1,5 +1,7 @@
 //! What conventions write into: the run as it comes to be. The first writer of a field wins.
 
+use super::messages::Side;
+use super::options::Options;
 use super::usage::Usage;
 use crate::json::{scan, write_attribute, write_f64, write_string, Json, Object};
 use crate::run::{Attachment, Extra, RunId, RunType, Timestamp};
@@ -11,6 +13,8 @@ use std::borrow::Cow;
 pub(super) enum TypeRank {
     /// `langsmith.span.kind`
     Explicit,
+    /// `openinference.span.kind`
+    OpenInference,
     /// `gen_ai.operation.name`
     Operation,
     /// What other conventions call the kind of a span. Of several the stronger one's counts.
@@ -24,6 +28,8 @@ pub(super) enum TypeRank {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameSource {
     Explicit,
+    /// `traceloop.entity.name`
+    Entity,
     /// Counts for tools.
     Tool,
     /// Counts for agents and workflows.
@@ -58,9 +64,10 @@ impl Memory {
 }
 
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct Draft<'o> {
+    pub(super) options: &'o Options,
     run_type: (TypeRank, RunType),
-    names: [Option<Cow<'static, str>>; 4],
+    names: [Option<Cow<'static, str>>; 5],
     pub(super) inputs: Option<Json>,
     pub(super) outputs: Option<Json>,
     /// This crate wrote the outputs: they have no members but its own.
@@ -76,7 +83,10 @@ pub(super) struct Draft {
     pub(super) error_type: Option<String>,
     /// An attribute says that there was an error, whatever the status is.
     pub(super) failed: Option<String>,
+    /// It may be called by the name of an agent or a workflow.
     pub(super) is_agent: bool,
+    /// It is an agent at work.
+    pub(super) is_invoked_agent: bool,
     pub(super) has_messages: bool,
     /// Instructions that came without messages. They go before those that a later source has.
     pub(super) instructions: Option<String>,
@@ -116,13 +126,14 @@ impl Events {
     }
 }
 
-impl Draft {
+impl<'o> Draft<'o> {
     /// A draft in memory that earlier runs used.
-    pub(super) fn new(mut memory: Memory, started: Timestamp) -> Self {
+    pub(super) fn new(mut memory: Memory, started: Timestamp, options: &'o Options) -> Self {
         let extra = std::mem::take(&mut memory.extra);
         Self {
+            options,
             run_type: (TypeRank::Nothing, RunType::Chain),
-            names: [const { None }; 4],
+            names: [const { None }; 5],
             inputs: None,
             outputs: None,
             outputs_are_ours: false,
@@ -136,6 +147,7 @@ impl Draft {
             error_type: None,
             failed: None,
             is_agent: false,
+            is_invoked_agent: false,
             has_messages: false,
             instructions: None,
             is_text_completion: false,
@@ -169,11 +181,27 @@ impl Draft {
 
     /// The name for a run of the type that it turned out to be.
     pub(super) fn take_name(&mut self) -> Option<Cow<'static, str>> {
-        let [explicit, tool, agent, function] = std::mem::take(&mut self.names);
+        let [explicit, entity, tool, agent, function] = std::mem::take(&mut self.names);
         explicit
+            .or(entity)
             .or_else(|| tool.filter(|_| self.run_type() == RunType::Tool))
             .or_else(|| agent.filter(|_| self.is_agent))
             .or(function)
+    }
+
+    pub(super) fn has(&self, side: Side) -> bool {
+        match side {
+            Side::Inputs => self.inputs.is_some(),
+            Side::Outputs => self.outputs.is_some(),
+        }
+    }
+
+    /// Writes one side of the run, if nobody has, and if `write` says that it wrote an object.
+    pub(super) fn set_with(&mut self, side: Side, write: impl FnOnce(&mut String) -> bool) -> bool {
+        match side {
+            Side::Inputs => self.inputs_with(write),
+            Side::Outputs => self.outputs_with(write),
+        }
     }
 
     /// Writes the inputs, if nobody has, and if `write` says that it wrote an object.
@@ -183,6 +211,13 @@ impl Draft {
 
     pub(super) fn outputs_with(&mut self, write: impl FnOnce(&mut String) -> bool) -> bool {
         set_with(&mut self.outputs, &mut self.memory.outputs, write)
+    }
+
+    /// Adds tools to the inputs, if there are any and they have none.
+    pub(super) fn add_tools(&mut self, json: &str) {
+        if let Some(inputs) = self.inputs.take_if(|inputs| !inputs.as_str().contains("\"tools\"")) {
+            self.inputs = Some(with_member(inputs, "tools", json));
+        }
     }
 
     /// Takes a value as the inputs: a JSON object as it is, everything else under `input`.
@@ -206,14 +241,34 @@ impl Draft {
 
     /// Adds tags that came as a list, as a JSON list, or separated by commas.
     pub(super) fn tags(&mut self, value: &Value) {
-        match value {
-            Value::Array(opentelemetry::Array::String(tags)) => tags.iter().for_each(|tag| self.tag(tag.as_str())),
-            Value::String(text) => match serde_json::from_str::<Vec<String>>(text.as_str()) {
-                Ok(tags) => tags.iter().for_each(|tag| self.tag(tag)),
-                Err(_) => text.as_str().split(',').for_each(|tag| self.tag(tag)),
-            },
-            other => self.tag(&other.to_string()),
+        for tag in crate::lineage::tags(value) {
+            self.tag(&tag);
         }
+    }
+
+    /// Groups the run with others into a thread.
+    pub(super) fn set_thread(&mut self, value: &Value) -> bool {
+        self.set_id("thread_id", value)
+    }
+
+    /// Whom the run is for.
+    pub(super) fn set_user(&mut self, value: &Value) -> bool {
+        self.set_id("user_id", value)
+    }
+
+    /// Says whether the value needs no other place.
+    fn set_id(&mut self, name: &str, value: &Value) -> bool {
+        if super::frame::is_empty(value) {
+            return false;
+        }
+        let mut id = String::new();
+        write_string(&mut id, &value.as_str());
+        let metadata = &mut self.extra.metadata;
+        metadata.insert_raw(name, &id) || metadata.get(name) == Some(&*id)
+    }
+
+    pub(super) fn set_agent(&mut self) {
+        (self.is_agent, self.is_invoked_agent) = (true, true);
     }
 
     /// The first token came this long after the start.
@@ -242,6 +297,20 @@ fn set_with(field: &mut Option<Json>, memory: &mut String, write: impl FnOnce(&m
         *memory = text;
     }
     written
+}
+
+/// The object with one more member.
+pub(super) fn with_member(object: Json, name: &str, json: &str) -> Json {
+    let mut text = object.into_string();
+    text.truncate(text.trim_end().len() - 1);
+    if !text.trim_end().ends_with('{') {
+        text.push(',');
+    }
+    write_string(&mut text, name);
+    text.push(':');
+    text.push_str(json);
+    text.push('}');
+    Json::from_trusted(text)
 }
 
 /// Writes a value as an object: JSON objects pass through, everything else goes under `name`.

@@ -1,11 +1,10 @@
 //! The same conventions before 1.37: indexed attributes, JSON in one attribute, message events.
 
-use super::chat;
-use super::frame::{attributes, find, is_empty, Convention, View};
+use super::chat::{self, set_whole};
+use super::frame::{attributes, find, Convention, View};
 use super::messages::{is_indexed, Messages, Side};
 use super::Draft;
-use crate::json::scan;
-use opentelemetry::{trace::Event, Value};
+use opentelemetry::trace::Event;
 
 pub(super) const CONVENTION: Convention =
     Convention { keys: KEYS, families: &["gen_ai.prompt.", "gen_ai.completion."], convert };
@@ -22,47 +21,22 @@ attributes! {
 }
 
 fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
-    view.rename(Key::PromptName, &mut draft.extra.metadata, "prompt_name");
+    let metadata = &mut draft.extra.metadata;
+    view.take_if(Key::PromptName, |value| super::model::set_prompt_name(metadata, value));
     view.rename(Key::PromptVersion, &mut draft.extra.metadata, "prompt_version");
-    if draft.inputs.is_none() && indexed(view, PROMPT, draft, true) {
-        view.take_family(PROMPT, |name, _| is_indexed(name));
+    for (side, family, key) in [(Side::Inputs, PROMPT, Key::Prompt), (Side::Outputs, COMPLETION, Key::Completion)] {
+        if !draft.has(side) && indexed(view, family, draft, side) {
+            view.take_family(family, |name, _| is_indexed(name));
+        }
+        view.take_if(key, |value| set_whole(draft, side, value));
     }
-    if draft.outputs.is_none() && indexed(view, COMPLETION, draft, false) {
-        view.take_family(COMPLETION, |name, _| is_indexed(name));
-    }
-    view.take_if(Key::Prompt, |value| whole(draft, value, true));
-    view.take_if(Key::Completion, |value| whole(draft, value, false));
 }
 
 /// `gen_ai.prompt.0.role`, …
-fn indexed(view: &View<'_, '_>, family: u8, draft: &mut Draft, is_input: bool) -> bool {
-    let mut messages = if is_input { Messages::inputs() } else { Messages::outputs() };
+fn indexed(view: &View<'_, '_>, family: u8, draft: &mut Draft<'_>, side: Side) -> bool {
+    let mut messages = Messages::on(side);
     let read = messages.push_indexed(view.family(family).filter(|(name, _)| is_indexed(name)));
-    read && set(draft, &mut messages, is_input)
-}
-
-/// A list of messages, any other JSON, or plain text (rig's agents write that).
-fn whole(draft: &mut Draft, value: &Value, is_input: bool) -> bool {
-    if is_empty(value) {
-        return false;
-    }
-    if let Value::String(text) = value {
-        let mut messages = if is_input { Messages::inputs() } else { Messages::outputs() };
-        let is_list = scan::document(text.as_str()).is_some_and(|json| json.starts_with('['));
-        if is_list && messages.push_parts(text.as_str()) {
-            return set(draft, &mut messages, is_input);
-        }
-    }
-    if is_input {
-        draft.set_inputs(value)
-    } else {
-        draft.set_outputs(value)
-    }
-}
-
-fn set(draft: &mut Draft, messages: &mut Messages, is_input: bool) -> bool {
-    let side = if is_input { Side::Inputs } else { Side::Outputs };
-    chat::set(draft, side, messages, &[])
+    read && chat::set(draft, side, &mut messages, &[])
 }
 
 /// Whether an event is one of this convention's messages.
@@ -86,12 +60,12 @@ pub(super) fn events(events: &[Event], draft: &mut Draft) {
         match &*event.name {
             "gen_ai.content.prompt" => {
                 if let Some(value) = find(&event.attributes, "gen_ai.prompt") {
-                    whole(draft, value, true);
+                    set_whole(draft, Side::Inputs, value);
                 }
             }
             "gen_ai.content.completion" => {
                 if let Some(value) = find(&event.attributes, "gen_ai.completion") {
-                    whole(draft, value, false);
+                    set_whole(draft, Side::Outputs, value);
                 }
             }
             // All of them together, below: they may have ended in any order.
@@ -101,9 +75,9 @@ pub(super) fn events(events: &[Event], draft: &mut Draft) {
     }
     let choices = events.iter().filter(|event| event.name == "gen_ai.choice");
     output.push_choices(choices.map(|event| &event.attributes[..]));
-    for (mut messages, is_input) in [(input, true), (output, false)] {
+    for (mut messages, side) in [(input, Side::Inputs), (output, Side::Outputs)] {
         if !messages.is_empty() {
-            set(draft, &mut messages, is_input);
+            chat::set(draft, side, &mut messages, &[]);
         }
     }
 }

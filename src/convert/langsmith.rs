@@ -52,7 +52,9 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::SpanKind, |kind| match run_type(&kind.as_str()) {
         Some((run_type, is_agent)) => {
             draft.set_run_type(TypeRank::Explicit, run_type);
-            draft.is_agent |= is_agent;
+            if is_agent {
+                draft.set_agent();
+            }
             true
         }
         None => false,
@@ -86,13 +88,17 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         true
     });
     // Lineage has taken a project's id; any other text groups traces into threads.
-    view.take_if(Key::SessionId, |value| {
-        let text = value.as_str();
-        text.trim().parse::<RunId>().is_ok() || draft.extra.metadata.insert_str("session_id", &text)
-    });
-
     let metadata = &mut draft.extra.metadata;
     view.take_family(METADATA, |name, value| !name.is_empty() && metadata.insert(name, value));
+    view.take_if(Key::SessionId, |value| {
+        let text = value.as_str();
+        text.trim().parse::<RunId>().is_ok() || metadata.insert_str("session_id", &text)
+    });
+    // LangSmith takes a thread from any of these, and shows its turns by the first.
+    if !metadata.contains("thread_id") {
+        let thread = ["session_id", "conversation_id"].iter().find_map(|name| metadata.get(name)).map(str::to_owned);
+        thread.map(|thread| metadata.insert_raw("thread_id", &thread));
+    }
 
     // Lineage has read these; what it could not use stays to be seen.
     for key in [Key::IsRoot, Key::RootSpan, Key::Traceable, Key::SessionName] {
@@ -131,13 +137,10 @@ fn attachments(json: &str, attachments: &mut Vec<Attachment>) -> bool {
         "application/octet-stream".into()
     }
     let Ok(items) = serde_json::from_str::<Vec<Item<'_>>>(json) else { return false };
-    let read = items.into_iter().map(|Item { name, content, mime_type }| {
-        let content = super::attachment::decode(&content)?;
-        Some(Attachment { name, mime_type, content })
-    });
-    let Some(read) = read.collect::<Option<Vec<_>>>() else { return false };
-    for attachment in read {
-        super::attachment::add(attachments, attachment);
+    let contents = items.iter().map(|item| super::attachment::decode(&item.content));
+    let Some(contents) = contents.collect::<Option<Vec<_>>>() else { return false };
+    for (Item { name, mime_type, .. }, content) in items.iter().zip(contents) {
+        super::attachment::add(attachments, name, mime_type, content);
     }
     true
 }

@@ -6,6 +6,7 @@
 
 mod attachment;
 mod chat;
+mod counted;
 mod draft;
 mod encoded;
 mod events;
@@ -14,33 +15,40 @@ mod genai;
 mod genai_old;
 mod genkit;
 mod google_adk;
+mod langfuse;
 mod langsmith;
 mod livekit;
 mod logfire;
 mod messages;
 mod mlflow;
+mod model;
 mod openinference;
+mod options;
 mod presence;
 mod provider;
+mod sessions;
 mod status;
+mod traceloop;
 mod tracing_fields;
 mod usage;
 mod vercel;
 
 use crate::hooks::Hide;
-use crate::json::{write_array, write_hex, write_string, Json, Object};
+use crate::json::{write_array, write_hex, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
-use draft::{insert_any, Draft, Memory};
+pub(crate) use counted::is_counted;
+use draft::{insert_any, with_member, Draft, Memory};
 pub(crate) use events::EventLimits;
 use frame::{Convention, Frame, Left};
 use opentelemetry::trace::{Link, SpanKind};
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::Resource;
+pub(crate) use options::Options;
+pub use options::{FunctionArgs, InputTokens, NamePolicy};
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
-pub use usage::InputTokens;
 use usage::UsageContext;
 
 /// All conventions, strongest first. To add one, add a file and a line.
@@ -48,20 +56,23 @@ const CONVENTIONS: &[Convention] = &[
     tracing_fields::CONVENTION,
     langsmith::CONVENTION,
     genai::CONVENTION,
+    sessions::CONVENTION,
     openinference::CONVENTION,
     genai_old::CONVENTION,
+    traceloop::CONVENTION,
     logfire::CONVENTION,
     vercel::CONVENTION,
     mlflow::CONVENTION,
     google_adk::CONVENTION,
     livekit::CONVENTION,
     genkit::CONVENTION,
+    langfuse::CONVENTION,
     presence::CONVENTION,
 ];
 /// Events with the details of a call rank behind this convention.
 const GENAI: usize = 2;
 /// Events that are messages rank behind this one.
-const GENAI_OLD: usize = 4;
+const GENAI_OLD: usize = 5;
 
 /// What describes the process, for the first run of each trace in it.
 #[derive(Debug, Default)]
@@ -73,9 +84,11 @@ pub(crate) struct Origin {
 impl Origin {
     pub(crate) fn new(resource: &Resource) -> Self {
         let mut origin = Self::default();
+        let (mut project, mut other_project) = (None, None);
         for (key, value) in resource {
             match key.as_str() {
-                "langsmith.project" => origin.project = Some(Project::Name(value.as_str().into())),
+                "langsmith.project" => project = Some(value.as_str()),
+                "openinference.project.name" => other_project = Some(value.as_str()),
                 // Every SDK says these of itself, or says nothing.
                 name if name.starts_with("telemetry.sdk.") => {}
                 "service.name" if value.as_str().starts_with("unknown_service") => {}
@@ -85,6 +98,8 @@ impl Origin {
                 name => drop(origin.metadata.insert(&format!("resource.{name}"), value)),
             }
         }
+        let project = project.or(other_project).filter(|project| !project.trim().is_empty());
+        origin.project = project.map(|project| Project::Name((&*project).into()));
         origin
     }
 
@@ -101,7 +116,7 @@ impl Origin {
 #[derive(Debug)]
 pub(crate) struct Converter {
     origin: Arc<OnceLock<Origin>>,
-    input_tokens: InputTokens,
+    options: Options,
     event_limits: EventLimits,
     hide: Hide,
     frame: Frame,
@@ -109,9 +124,9 @@ pub(crate) struct Converter {
 }
 
 impl Converter {
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, input_tokens: InputTokens, hide: Hide) -> Self {
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide) -> Self {
         let event_limits = EventLimits::default();
-        Self { origin, input_tokens, event_limits, hide, frame: Frame::default(), memory: Memory::default() }
+        Self { origin, options, event_limits, hide, frame: Frame::default(), memory: Memory::default() }
     }
 
     pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
@@ -122,7 +137,7 @@ impl Converter {
     /// Makes a run of a span. `interrupted` says that the span never ended.
     pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
         let attributes = &*span.attributes;
-        let mut draft = Draft::new(std::mem::take(&mut self.memory), node.start());
+        let mut draft = Draft::new(std::mem::take(&mut self.memory), node.start(), &self.options);
         draft.interrupted = interrupted;
         identify(span, node, &mut draft.extra);
 
@@ -151,7 +166,7 @@ impl Converter {
                 draft.extra.metadata.append(&origin.metadata);
             }
         }
-        add_usage(&mut draft, self.input_tokens);
+        add_usage(&mut draft, node);
         self.memory = std::mem::take(&mut draft.memory);
         let mut run = finish(span, node, draft);
         if run.project.is_none() {
@@ -177,16 +192,34 @@ impl Converter {
 
     /// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
     /// or outputs are hidden, other ways to say the same are left out as well.
-    fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft) {
-        let takes_arguments = draft.is_tracing && (draft.inputs.is_none() || self.hide.inputs);
+    fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft<'_>) {
         let hides_known = self.hide.inputs || self.hide.outputs;
         let mut arguments = Object::default();
+        // Arguments are hidden with the inputs, which they are or would be.
+        let function_args = match draft.options.function_args {
+            FunctionArgs::Metadata if self.hide.inputs => FunctionArgs::Inputs,
+            function_args => function_args,
+        };
+        // What has inputs already keeps its arguments as they are.
+        let may_be_inputs = draft.inputs.is_none() || self.hide.inputs;
+        let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
         let metadata = &mut draft.extra.metadata;
         self.frame.left(attributes, |left, attribute| {
-            if takes_arguments && left == Left::Unknown && tracing_fields::is_argument(attribute) {
-                tracing_fields::insert_argument(&mut arguments, attribute);
-            } else if is_forwarded(attribute.key.as_str()) && !(hides_known && left == Left::Known) {
-                metadata.insert(attribute.key.as_str(), &attribute.value);
+            let KeyValue { key, value, .. } = attribute;
+            let name = key.as_str();
+            // Functions have arguments called `metadata`, too.
+            let is_free = left == Left::Unknown || name == "metadata";
+            if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
+                if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
+                    metadata.insert(name, value);
+                }
+                return;
+            }
+            match function_args {
+                FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", value)),
+                FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
+                FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),
+                FunctionArgs::Off => {}
             }
         });
         if !arguments.is_empty() {
@@ -199,15 +232,21 @@ impl Converter {
 }
 
 /// Headers that hold credentials are not sent on, nor what OpenTelemetry notes for itself.
-fn is_forwarded(name: &str) -> bool {
+fn is_forwarded(name: &str, value: &Value) -> bool {
+    // All headers of a request in one text.
+    if matches!(name, "llm.headers" | "langsmith.request.headers") {
+        let headers = value.as_str().to_ascii_lowercase();
+        return !CREDENTIALS.iter().any(|credential| headers.contains(credential));
+    }
     let header = ["http.request.header.", "http.response.header."].iter().find_map(|prefix| name.strip_prefix(prefix));
     !(name.starts_with("otel.") || header.is_some_and(is_credential))
 }
 
+const CREDENTIALS: [&str; 7] =
+    ["authorization", "cookie", "x-api-key", "proxy-authorization", "set-cookie", "api-key", "x-goog-api-key"];
+
 /// Whether a header holds credentials.
 fn is_credential(header: &str) -> bool {
-    const CREDENTIALS: [&str; 7] =
-        ["authorization", "cookie", "x-api-key", "proxy-authorization", "set-cookie", "api-key", "x-goog-api-key"];
     CREDENTIALS.iter().any(|credential| header.eq_ignore_ascii_case(credential))
 }
 
@@ -251,10 +290,10 @@ fn describe(span: &SpanData, node: &Node, extra: &mut Extra) {
             otel.insert_i64(name, dropped.into());
         }
     }
-    // The run takes its parent's start where a clock says that it began before.
-    let true_start = clamp(span.start_time);
-    if Timestamp::from_system_time(true_start) != node.start() || true_start != span.start_time {
-        let true_start = chrono::DateTime::<chrono::Utc>::from(true_start);
+    // The run takes its parent's start where a clock says that it began before, and the first or the
+    // last moment that LangSmith can tell where it lies outside.
+    if Timestamp::exactly(span.start_time) != Some(node.start()) {
+        let true_start = chrono::DateTime::<chrono::Utc>::from(clamp(span.start_time));
         extra.metadata.insert_with("otel_start_time", |out| {
             let _ = write!(out, "\"{}\"", true_start.to_rfc3339());
         });
@@ -280,7 +319,7 @@ fn write_link(out: &mut String, link: &Link) {
 }
 
 /// A span that names a model, and has messages or counts, is a call of it.
-fn settle_type(draft: &mut Draft) {
+fn settle_type(draft: &mut Draft<'_>) {
     let called = draft.extra.metadata.contains("ls_model_name") && (draft.has_messages || !draft.usage.is_empty());
     if called {
         draft.set_run_type(draft::TypeRank::Presence, RunType::Llm);
@@ -290,7 +329,7 @@ fn settle_type(draft: &mut Draft) {
     }
 }
 
-fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
+fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
     let dotted_order = node.dotted_order();
     for (name, wanted) in std::mem::take(&mut draft.placement) {
         let below = dotted_order.as_str().strip_prefix(wanted.as_str());
@@ -304,6 +343,9 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
     if let Some(shared) = node.shared() {
         draft.extra.metadata.append(&shared.metadata);
         shared.tags.iter().for_each(|tag| draft.tag(tag));
+    }
+    if draft.is_invoked_agent {
+        draft.extra.metadata.insert_str("ls_agent_type", if node.is_under_agent() { "subagent" } else { "root" });
     }
     if let Some(reason) = draft.finish_reason.take() {
         draft.extra.metadata.insert_str("finish_reason", &reason);
@@ -327,8 +369,8 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft) -> Run {
     }
 }
 
-fn name(span: &SpanData, draft: &mut Draft) -> std::borrow::Cow<'static, str> {
-    let name = draft.take_name().unwrap_or_else(|| span.name.clone());
+fn name(span: &SpanData, draft: &mut Draft<'_>) -> std::borrow::Cow<'static, str> {
+    let name = draft.take_name().or_else(|| enriched(span, draft)).unwrap_or_else(|| span.name.clone());
     match shorten_name(&name) {
         Some(short) => {
             if !name.is_empty() {
@@ -340,13 +382,24 @@ fn name(span: &SpanData, draft: &mut Draft) -> std::borrow::Cow<'static, str> {
     }
 }
 
+/// `chat` with its model behind it.
+fn enriched(span: &SpanData, draft: &Draft<'_>) -> Option<std::borrow::Cow<'static, str>> {
+    if draft.options.name_policy != NamePolicy::Enrich {
+        return None;
+    }
+    let text = |name| serde_json::from_str::<String>(draft.extra.metadata.get(name)?).ok();
+    let operation = text("gen_ai.operation.name").filter(|operation| span.name == *operation)?;
+    Some(format!("{operation} {}", text("ls_model_name")?).into())
+}
+
 /// Counts stand in the metadata, and in the outputs of a model's call too. LangSmith adds up what
-/// stands below a run, so what an agent counts itself goes by another name.
-fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
+/// stands below a run, so what an agent counts itself goes by another name, and so does what a run
+/// counts that has counts below it: a framework's call of a model around its client's.
+fn add_usage(draft: &mut Draft<'_>, node: &Node) {
     if draft.usage.is_empty() {
         return;
     }
-    let is_sum = draft.run_type() == RunType::Chain && !draft.usage.is_whole();
+    let is_sum = node.is_counted_below() || (draft.run_type() == RunType::Chain && !draft.usage.is_whole());
     let mut usage = String::new();
     let metadata = &draft.extra.metadata;
     let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
@@ -354,7 +407,7 @@ fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
         provider: text("ls_provider"),
         exclusive_input: draft.exclusive_input,
         service_tier: text("service_tier"),
-        input_tokens,
+        input_tokens: draft.options.input_tokens,
     };
     if !draft.usage.finish(&context, &mut usage) {
         return;
@@ -363,6 +416,7 @@ fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
         draft.extra.metadata.insert_raw("ls_aggregated_usage", &usage);
         return;
     }
+    node.count_for_those_above();
     draft.extra.metadata.insert_raw("usage_metadata", &usage);
     if draft.run_type() == RunType::Llm {
         if let Some(outputs) = draft.outputs.take() {
@@ -374,18 +428,4 @@ fn add_usage(draft: &mut Draft, input_tokens: InputTokens) {
             draft.outputs = Some(outputs);
         }
     }
-}
-
-/// The object with one more member.
-fn with_member(object: Json, name: &str, json: &str) -> Json {
-    let mut text = object.into_string();
-    text.truncate(text.trim_end().len() - 1);
-    if !text.trim_end().ends_with('{') {
-        text.push(',');
-    }
-    write_string(&mut text, name);
-    text.push(':');
-    text.push_str(json);
-    text.push('}');
-    Json::from_trusted(text)
 }

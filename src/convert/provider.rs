@@ -4,9 +4,9 @@ use super::Draft;
 use std::borrow::Cow;
 
 /// Notes who has the model, if nobody has yet.
-pub(super) fn set(draft: &mut Draft, raw: &str) -> bool {
+pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
     let metadata = &mut draft.extra.metadata;
-    let provider = name(raw);
+    let provider = draft.options.provider(raw);
     if provider.is_empty() || !metadata.insert_str("ls_provider", &provider) {
         return false;
     }
@@ -25,7 +25,7 @@ pub(super) fn name(raw: &str) -> Cow<'_, str> {
         "gcp.vertex_ai" | "vertex_ai" | "vertexai" | "google.vertex" | "gcp.vertex.agent" => "google_vertexai",
         "mistral_ai" | "mistralai" => "mistral",
         "x_ai" => "xai",
-        "aws.bedrock" | "amazon-bedrock" => "amazon_bedrock",
+        "aws.bedrock" | "amazon-bedrock" | "aws" | "amazon" => "amazon_bedrock",
         lower if lower != raw => return Cow::Owned(lower.to_owned()),
         _ => return Cow::Borrowed(raw),
     };
@@ -33,7 +33,7 @@ pub(super) fn name(raw: &str) -> Cow<'_, str> {
 }
 
 /// Vercel's AI SDK names the kind of model too: `openai.chat`, `anthropic.messages`.
-fn without_kind(raw: &str) -> &str {
+pub(super) fn without_kind(raw: &str) -> &str {
     const KINDS: [&str; 9] = [
         ".chat",
         ".completion",

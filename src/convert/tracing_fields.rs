@@ -57,14 +57,13 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take(Key::RigParent);
 }
 
-/// Whether an attribute that nobody knows is an argument: names of arguments have no dots.
+/// Whether an attribute that nobody took is an argument: names of arguments have no dots.
 pub(super) fn is_argument(attribute: &KeyValue) -> bool {
-    let name = attribute.key.as_str();
-    !name.contains('.') && name != "self"
+    !attribute.key.as_str().contains('.')
 }
 
-pub(super) fn insert_argument(inputs: &mut Object, attribute: &KeyValue) {
-    inputs.insert_with(attribute.key.as_str(), |out| write_debug(out, &attribute.value));
+pub(super) fn insert_argument(object: &mut Object, attribute: &KeyValue) {
+    object.insert_with(attribute.key.as_str(), |out| write_debug(out, &attribute.value));
 }
 
 /// Writes a value that `Debug` may have written: a text in quotes loses them, once.

@@ -4,6 +4,7 @@
 //! are parts of it. Some instrumentations report the two beside each other, as Anthropic's API
 //! does; [`Usage::finish`] finds out which it is.
 
+use super::options::InputTokens;
 use crate::json::{scan, write_f64, write_i64, write_string};
 use opentelemetry::Value;
 
@@ -60,20 +61,6 @@ const OUTPUT_COST_DETAILS: [(Count, &str); 4] = [
     (Count::OutputTextCost, "text"),
     (Count::OutputImageCost, "image"),
 ];
-
-/// Whether spans count what came from a cache as input tokens, for models of Anthropic's: its API
-/// counts it beside them, LangSmith and the semantic conventions count it among them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InputTokens {
-    /// Told from the numbers and from what is known of the instrumentation.
-    #[default]
-    Auto,
-    /// Input counts include cached tokens.
-    Inclusive,
-    /// Cached tokens come on top.
-    Exclusive,
-}
 
 /// What the counts alone do not say.
 #[derive(Clone, Copy, Debug, Default)]

@@ -78,6 +78,20 @@ impl Object {
         self.insert_with(name, |out| out.push_str(json))
     }
 
+    /// Adds the members of an object in JSON, where their names are new. `false` when the text is no
+    /// object, or has no members.
+    pub(crate) fn insert_members(&mut self, json: &str) -> bool {
+        let Some(json) = super::scan::object(json) else { return false };
+        let mut any = false;
+        let read = super::walk::members(json, |name, value| {
+            any = true;
+            // As it would be written here, so that it is the same name.
+            let plain = serde_json::from_str::<std::borrow::Cow<'_, str>>(name).unwrap_or_default();
+            self.insert_raw(&plain, value);
+        });
+        read.is_some() && any
+    }
+
     /// Adds a member whose name and value are JSON text already.
     pub(crate) fn insert_quoted(&mut self, name: &str, json: &str) -> bool {
         self.insert_named(|out| out.push_str(name), |out| out.push_str(json))
@@ -85,7 +99,12 @@ impl Object {
 
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
-        for (name, value) in other.iter() {
+        self.append_where(other, |_| true);
+    }
+
+    /// The same for those whose names, as they are written in JSON, `accept` accepts.
+    pub(crate) fn append_where(&mut self, other: &Self, accept: impl Fn(&str) -> bool) {
+        for (name, value) in other.iter().filter(|(name, _)| accept(&name[1..name.len() - 1])) {
             self.insert_quoted(name, value);
         }
     }

@@ -10,6 +10,14 @@ pub(crate) fn elements<'a>(json: &'a str, mut each: impl FnMut(&'a str)) -> Opti
     walk.end()
 }
 
+/// Calls `each` with the name, quotes included, and the value of every member of an object. `None` when
+/// the text is no object.
+pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    let mut walk = Walk::new(json);
+    walk.members(|walk, name| walk.value().map(|value| each(name, value)))?;
+    walk.end()
+}
+
 /// A place in a JSON text. What comes next is told by who calls: `None` when something else stands
 /// there.
 #[derive(Clone)]
@@ -78,12 +86,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value;
-
-    fn members<'a>(json: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
-        let mut walk = Walk::new(json);
-        walk.members(|walk, name| walk.value().map(|value| each(name, value)))?;
-        walk.end()
-    }
 
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

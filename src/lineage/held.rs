@@ -1,6 +1,6 @@
 //! Lineage in hindsight: the exporter sees ended spans only, children before parents.
 
-use super::{place, Ids, Node, Overrides, Remote, RunIds, SpanKey};
+use super::{place, Ids, Node, Overrides, Place, Remote, RunIds, SpanKey};
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -72,16 +72,16 @@ impl<T: AsRef<SpanData>> Held<T> {
         let overrides = Overrides::read(&span.attributes);
         let taken = self.spans.contains_key(&key) || self.placed.get(key).is_some();
         let parent = SpanKey::of_parent(span, &overrides);
-        let parent_node = parent.and_then(|parent| self.placed.get(parent)).cloned();
+        let parent_place = parent.and_then(|parent| self.placed.get(parent)).cloned();
         match parent {
-            Some(parent) if parent_node.is_none() && overrides.consistent_order().is_none() && !taken => {
+            Some(parent) if parent_place.is_none() && overrides.consistent_order().is_none() && !taken => {
                 self.wait(key, Waiting { item, kept, overrides, parent, bytes, since: now });
             }
             _ => {
-                let node = self.node(span, kept, parent_node.flatten(), &overrides, taken);
+                let place = self.place(span, kept, parent_place.as_ref(), &overrides, taken);
                 if !taken {
-                    self.settle(key, item, kept, node, out);
-                } else if let Some(node) = node.filter(|_| kept) {
+                    self.settle(key, item, kept, place, out);
+                } else if let Some(node) = place.node.filter(|_| kept) {
                     // The ids stand for the first span that had them.
                     out.push((item, node));
                 }
@@ -143,24 +143,16 @@ impl<T: AsRef<SpanData>> Held<T> {
             }
         }
         let Some(waiting) = self.leave(top) else { return false };
-        let node = self.node(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, false);
-        self.settle(top, waiting.item, waiting.kept, node, out);
+        let place = self.place(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, false);
+        self.settle(top, waiting.item, waiting.kept, place, out);
         true
     }
 
-    /// The place of a span; of one that is left out, that of the nearest run above it.
-    fn node(
-        &self,
-        span: &SpanData,
-        kept: bool,
-        parent: Option<Arc<Node>>,
-        overrides: &Overrides,
-        taken: bool,
-    ) -> Option<Arc<Node>> {
+    fn place(&self, span: &SpanData, kept: bool, parent: Option<&Place>, overrides: &Overrides, taken: bool) -> Place {
         if kept {
-            Some(place(&self.ids, span, parent.as_ref(), overrides, taken, Remote::default()))
+            Place::of(place(&self.ids, span, parent, overrides, taken, Remote::default()))
         } else {
-            parent
+            Place::of_left_out(parent, overrides)
         }
     }
 
@@ -184,13 +176,13 @@ impl<T: AsRef<SpanData>> Held<T> {
     }
 
     /// A span has its place: out it goes, and after it all that waited for it.
-    fn settle(&mut self, key: SpanKey, item: T, kept: bool, node: Option<Arc<Node>>, out: &mut Vec<Placement<T>>) {
-        self.placed.insert(key, node.clone());
-        if let Some(node) = node.clone().filter(|_| kept) {
+    fn settle(&mut self, key: SpanKey, item: T, kept: bool, place: Place, out: &mut Vec<Placement<T>>) {
+        self.placed.insert(key, place.clone());
+        if let Some(node) = place.node.clone().filter(|_| kept) {
             out.push((item, node));
         }
-        let mut parents = vec![(key, node)];
-        while let Some((key, node)) = parents.pop() {
+        let mut parents = vec![(key, place)];
+        while let Some((key, place)) = parents.pop() {
             let Some(children) = self.children.remove(&key) else { continue };
             for child in children.keys {
                 let Some(waiting) = self.spans.get(&child).filter(|waiting| waiting.parent == key) else { continue };
@@ -198,12 +190,12 @@ impl<T: AsRef<SpanData>> Held<T> {
                 let Some(waiting) = self.spans.remove(&child) else { continue };
                 self.bytes -= bytes;
                 let kept = waiting.kept;
-                let child_node = self.node(waiting.item.as_ref(), kept, node.clone(), &waiting.overrides, false);
-                self.placed.insert(child, child_node.clone());
-                if let Some(node) = child_node.clone().filter(|_| kept) {
+                let child_place = self.place(waiting.item.as_ref(), kept, Some(&place), &waiting.overrides, false);
+                self.placed.insert(child, child_place.clone());
+                if let Some(node) = child_place.node.clone().filter(|_| kept) {
                     out.push((waiting.item, node));
                 }
-                parents.push((child, child_node));
+                parents.push((child, child_place));
             }
         }
     }
@@ -212,23 +204,22 @@ impl<T: AsRef<SpanData>> Held<T> {
 /// The last spans that were placed.
 #[derive(Default)]
 struct Placed {
-    /// Without a node: a span that was left out, and all above it.
-    nodes: FxHashMap<SpanKey, Option<Arc<Node>>>,
+    places: FxHashMap<SpanKey, Place>,
     order: VecDeque<SpanKey>,
 }
 
 impl Placed {
-    fn get(&self, key: SpanKey) -> Option<&Option<Arc<Node>>> {
-        self.nodes.get(&key)
+    fn get(&self, key: SpanKey) -> Option<&Place> {
+        self.places.get(&key)
     }
 
-    fn insert(&mut self, key: SpanKey, node: Option<Arc<Node>>) {
-        if self.nodes.insert(key, node).is_none() {
+    fn insert(&mut self, key: SpanKey, place: Place) {
+        if self.places.insert(key, place).is_none() {
             self.order.push_back(key);
         }
         if self.order.len() > PLACED {
             if let Some(first) = self.order.pop_front() {
-                self.nodes.remove(&first);
+                self.places.remove(&first);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
-use super::{place, Ids, Node, Overrides, Propagation, Remote, RunIds, SpanFilter, SpanKey};
+use super::{place, Ids, Node, Overrides, Place, Propagation, Remote, RunIds, SpanFilter, SpanKey};
 use opentelemetry::trace::SpanContext;
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
@@ -53,8 +53,7 @@ struct Trace {
 
 #[derive(Debug)]
 struct Entry {
-    /// Of a span that is left out, that of the nearest run above it, if there is one.
-    node: Option<Arc<Node>>,
+    place: Place,
     left_out: bool,
     /// The span as it was when it started; `None` once it has ended.
     opened: Option<Box<SpanData>>,
@@ -92,15 +91,16 @@ impl Live {
         let left_out = !self.filter.keeps(&span);
         let mut traces = self.lock(key);
         let trace = traces.traces.entry(key.trace_id).or_default();
-        let parent = trace.node(parent);
+        let parent = trace.place(parent);
         let taken = trace.spans.contains_key(&key.span_id);
-        let node = if left_out {
-            parent.cloned()
+        let place = if left_out {
+            Place::of_left_out(parent, &overrides)
         } else {
-            let remote = if parent.is_none() { self.propagation.read(context) } else { Remote::default() };
-            Some(place(&self.ids, &span, parent, &overrides, taken, remote))
+            let is_first = parent.is_none_or(|parent| parent.node.is_none());
+            let remote = if is_first { self.propagation.read(context) } else { Remote::default() };
+            Place::of(place(&self.ids, &span, parent, &overrides, taken, remote))
         };
-        let before = trace.spans.insert(key.span_id, Entry { node, left_out, opened: Some(Box::new(span)) });
+        let before = trace.spans.insert(key.span_id, Entry { place, left_out, opened: Some(Box::new(span)) });
         match &before {
             None => {
                 trace.open += 1;
@@ -134,10 +134,10 @@ impl Live {
             let overrides = Overrides::read(&span.attributes);
             let parent = SpanKey::of_parent(span, &overrides);
             let taken = trace.spans.contains_key(&key.span_id);
-            return Some(place(&self.ids, span, trace.node(parent), &overrides, taken, Remote::default()));
+            return Some(place(&self.ids, span, trace.place(parent), &overrides, taken, Remote::default()));
         }
         let entry = &trace.spans[&key.span_id];
-        let node = entry.node.clone().filter(|_| !entry.left_out);
+        let node = entry.place.node.clone().filter(|_| !entry.left_out);
         trace.open -= 1;
         trace.ended.push_back(key.span_id);
         let much = self.known.load(Ordering::Relaxed) > self.limit / 2;
@@ -163,7 +163,7 @@ impl Live {
     pub(crate) fn find(&self, context: &SpanContext) -> Option<Arc<Node>> {
         let key = SpanKey::of(context);
         let traces = self.lock(key);
-        traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.node.clone()
+        traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.place.node.clone()
     }
 
     /// Takes out all spans that are open, parents before children, and forgets the others.
@@ -172,7 +172,7 @@ impl Live {
         for shard in &self.shards {
             let traces = std::mem::take(&mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
             for entry in traces.traces.into_values().flat_map(|trace| trace.spans.into_values()) {
-                if let Entry { opened: Some(span), node: Some(node), left_out: false } = entry {
+                if let Entry { opened: Some(span), place: Place { node: Some(node), .. }, left_out: false } = entry {
                     open.push(Opened { span: *span, node });
                 }
             }
@@ -210,9 +210,9 @@ impl Traces {
 }
 
 impl Trace {
-    /// The place of a parent that is known, or of the nearest run above it.
-    fn node(&self, parent: Option<SpanKey>) -> Option<&Arc<Node>> {
-        self.spans.get(&parent?.span_id)?.node.as_ref()
+    /// Where the runs below a parent stand that is known.
+    fn place(&self, parent: Option<SpanKey>) -> Option<&Place> {
+        Some(&self.spans.get(&parent?.span_id)?.place)
     }
 
     /// Forgets the span that ended first. The same id may have been used for one that is open now.

@@ -8,6 +8,7 @@
 mod filter;
 mod held;
 mod ids;
+mod inherited;
 mod live;
 mod node;
 mod overrides;
@@ -17,6 +18,7 @@ use ids::Ids;
 
 pub use filter::SpanFilter;
 pub(crate) use held::Held;
+pub(crate) use inherited::tags;
 pub(crate) use live::{Live, Opened};
 pub(crate) use node::Node;
 pub(crate) use overrides::Overrides;
@@ -74,31 +76,63 @@ impl SpanKey {
 /// such a chain would outweigh everything else in it.
 const MAX_DEPTH: usize = 2000;
 
-/// Gives a span its place under `parent`, which is a node that was placed before, or at the top.
+/// Where the runs below a span stand.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// The span's own run; of a span that is left out, the nearest run above it, if there is one.
+    node: Option<Arc<Node>>,
+    /// What they take over, where spans say it that are left out.
+    passed: Option<Arc<Shared>>,
+}
+
+impl Place {
+    fn of(node: Arc<Node>) -> Self {
+        Self { node: Some(node), passed: None }
+    }
+
+    /// The place of a span that is left out, under `parent`.
+    fn of_left_out(parent: Option<&Self>, overrides: &Overrides) -> Self {
+        let above = parent.and_then(Self::shared);
+        let passed = overrides.inherited.is_some().then(|| overrides.pass_on(above)).flatten();
+        let Some(parent) = parent else { return Self { node: None, passed } };
+        Self { node: parent.node.clone(), passed: passed.or_else(|| parent.passed.clone()) }
+    }
+
+    fn shared(&self) -> Option<&Arc<Shared>> {
+        self.passed.as_ref().or_else(|| self.node.as_ref()?.shared())
+    }
+}
+
+/// Gives a span its place under `parent`, which was placed before, or at the top.
 /// `taken` says that the span's own id is in use already, so that a new one has to be drawn;
 /// `remote` is what its context says of a trace elsewhere.
 fn place(
     ids: &Ids,
     span: &SpanData,
-    parent: Option<&Arc<Node>>,
+    parent: Option<&Place>,
     overrides: &Overrides,
     taken: bool,
     remote: Remote,
 ) -> Arc<Node> {
     let own_start = Timestamp::from_system_time(span.start_time);
-    let parent = parent.filter(|parent| !overrides.is_root && parent.depth() < MAX_DEPTH);
+    let parent = parent.filter(|_| !overrides.is_root);
+    let passed = parent.and_then(Place::shared).cloned();
+    let parent = parent.and_then(|parent| parent.node.as_ref());
     // The whole trace goes where its root goes.
     let shared = match (parent, &overrides.project) {
-        (Some(parent), _) => parent.shared().cloned(),
+        (Some(_), _) => passed,
         (None, Some(project)) => {
-            let shared = remote.shared.as_deref().cloned().unwrap_or_default();
+            let shared = passed.or(remote.shared).as_deref().cloned().unwrap_or_default();
             Some(Arc::new(Shared { project: Some(project.clone()), ..shared }))
         }
-        (None, None) => remote.shared,
+        (None, None) => passed.or(remote.shared),
     };
+    let shared = overrides.pass_on(shared.as_ref());
+    let parent = parent.filter(|parent| parent.depth() < MAX_DEPTH);
 
     if let Some(order) = overrides.consistent_order().filter(|order| ids.claim(order.id())) {
-        return Arc::new(Node::under_order(order.id(), order.start(), order.parent(), shared));
+        let node = Node::under_order(order.id(), order.start(), order.parent(), shared);
+        return Arc::new(node.agent(overrides.is_agent));
     }
     let linked = overrides.parent_order();
     let parent = parent.filter(|_| linked.is_none());
@@ -134,8 +168,9 @@ fn place(
         Some(id) => id,
         None => Some(derived()).filter(|id| !(taken && used_above(id))).unwrap_or_else(|| RunId::random(start)),
     };
-    Arc::new(match parent {
-        Some(parent) => Node::under(id, start, Arc::clone(parent)),
+    let node = match parent {
+        Some(parent) => Node::under(id, start, Arc::clone(parent), shared),
         None => Node::under_order(id, start, above, shared),
-    })
+    };
+    Arc::new(node.agent(overrides.is_agent))
 }

@@ -2,7 +2,7 @@
 
 use crate::json::Object;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::Arc;
 
 /// A node is small and never changes; it keeps its ancestors alive, and nothing else does. So the
@@ -16,6 +16,11 @@ pub(crate) struct Node {
     depth: u32,
     fate: AtomicU8,
     shared: Option<Arc<Shared>>,
+    /// Whether it is an agent at work, and whether one above it is.
+    is_agent: bool,
+    is_under_agent: bool,
+    /// A run below it carries counts of tokens.
+    is_counted_below: AtomicBool,
 }
 
 /// Nobody was told of the run yet.
@@ -25,13 +30,31 @@ const SAID: u8 = 1;
 /// A hook has dropped the run before anybody was told of it. What stands under it moves up.
 const LEFT_OUT: u8 = 2;
 
-/// What all runs of a trace have in common, from the first span of it in this process on.
+/// What the runs of a trace have in common, from the first span of it in this process on, or from
+/// one further down that adds something.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shared {
     /// `None`: the configured project.
     pub(crate) project: Option<Project>,
     pub(crate) metadata: Object,
     pub(crate) tags: Vec<String>,
+    /// What came from another service, where more was added here.
+    pub(super) came: Option<Arc<Self>>,
+}
+
+impl Shared {
+    /// What a span and those above it pass on.
+    pub(super) fn joined(own: &Self, above: Option<&Arc<Self>>) -> Self {
+        let mut joined = own.clone();
+        if let Some(above) = above {
+            joined.project.clone_from(&above.project);
+            joined.metadata.append(&above.metadata);
+            joined.tags.extend(above.tags.iter().filter(|tag| !own.tags.contains(tag)).cloned());
+        }
+        joined.came =
+            Some(above.and_then(|above| above.came.clone().or_else(|| Some(Arc::clone(above)))).unwrap_or_default());
+        joined
+    }
 }
 
 #[derive(Debug)]
@@ -43,15 +66,24 @@ enum Above {
 }
 
 impl Node {
-    pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>) -> Self {
-        Self {
-            id,
-            start,
-            depth: parent.depth + 1,
-            fate: AtomicU8::new(UNSAID),
-            shared: parent.shared.clone(),
-            above: Above::Node(parent),
-        }
+    pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>, shared: Option<Arc<Shared>>) -> Self {
+        let is_under_agent = parent.is_agent || parent.is_under_agent;
+        let depth = parent.depth + 1;
+        let mut node = Self::new(id, start, Above::Node(parent), depth, shared);
+        node.is_under_agent = is_under_agent;
+        node
+    }
+
+    fn new(id: RunId, start: Timestamp, above: Above, depth: u32, shared: Option<Arc<Shared>>) -> Self {
+        let is_counted_below = AtomicBool::new(false);
+        let fate = AtomicU8::new(UNSAID);
+        Self { id, start, above, depth, fate, shared, is_agent: false, is_under_agent: false, is_counted_below }
+    }
+
+    /// The same node as an agent at work.
+    pub(super) fn agent(mut self, is_agent: bool) -> Self {
+        self.is_agent = is_agent;
+        self
     }
 
     /// A node at the top, or under a run that only its dotted order tells of.
@@ -63,7 +95,29 @@ impl Node {
     ) -> Self {
         let depth = parent.as_ref().map_or(0, DottedOrder::depth) + 1;
         let above = parent.map_or(Above::Nothing, |order| Above::Order(Box::new(order)));
-        Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), fate: AtomicU8::new(UNSAID), shared }
+        Self::new(id, start, above, u32::try_from(depth).unwrap_or(u32::MAX), shared)
+    }
+
+    /// Whether an agent called it, near or far above.
+    pub(crate) fn is_under_agent(&self) -> bool {
+        self.is_under_agent
+    }
+
+    /// Notes on all runs above that this one carries counts of tokens: LangSmith adds them up.
+    pub(crate) fn count_for_those_above(&self) {
+        let mut node = self;
+        while let Above::Node(parent) = &node.above {
+            if parent.is_counted_below.swap(true, Ordering::Relaxed) {
+                // So was everything above.
+                return;
+            }
+            node = parent;
+        }
+    }
+
+    /// Whether a run below carries counts of tokens. Known of those that were converted before.
+    pub(crate) fn is_counted_below(&self) -> bool {
+        self.is_counted_below.load(Ordering::Relaxed)
     }
 
     pub(crate) fn start(&self) -> Timestamp {

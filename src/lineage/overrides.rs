@@ -1,11 +1,15 @@
 //! The `langsmith.*` attributes by which an application places a span itself.
 
+use super::inherited;
+use super::node::Shared;
 use crate::run::{DottedOrder, Project, RunId};
 use opentelemetry::{KeyValue, Value};
+use std::sync::Arc;
 use uuid::Uuid;
 
-/// What the attributes ask for. Only what a span has when it starts counts behind the processor:
-/// its children may be under way when later ones come.
+/// What the attributes ask for. Only what a span has when it starts counts behind the processor: its
+/// children may be under way when later ones come, and a span that is open lets nobody read its
+/// attributes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
     pub(super) is_root: bool,
@@ -15,17 +19,35 @@ pub(crate) struct Overrides {
     pub(super) parent_span: Option<u64>,
     pub(super) order: Option<DottedOrder>,
     pub(super) project: Option<Project>,
+    pub(super) is_agent: bool,
+    /// What the runs below take over.
+    pub(super) inherited: Option<Box<Shared>>,
 }
 
 impl Overrides {
     pub(crate) fn read(attributes: &[KeyValue]) -> Self {
         let mut overrides = Self::default();
+        let mut is_inherited = false;
         for KeyValue { key, value, .. } in attributes {
-            if let Some(name) = key.as_str().strip_prefix("langsmith.") {
+            let name = key.as_str();
+            is_inherited |= inherited::is_inherited(name);
+            overrides.is_agent |= inherited::is_agent(name, value);
+            if let Some(name) = name.strip_prefix("langsmith.") {
                 overrides.set(name, value);
             }
         }
+        if is_inherited {
+            overrides.inherited = Some(Box::new(inherited::read(attributes)));
+        }
         overrides
+    }
+
+    /// What the runs below take over, of what those above pass on and of what the span adds.
+    pub(super) fn pass_on(&self, above: Option<&Arc<Shared>>) -> Option<Arc<Shared>> {
+        match &self.inherited {
+            Some(own) => Some(Arc::new(Shared::joined(own, above))),
+            None => above.cloned(),
+        }
     }
 
     /// The last value under a name wins.

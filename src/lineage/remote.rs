@@ -20,7 +20,14 @@ pub(crate) struct RemoteRun(pub(crate) DottedOrder);
 const METADATA: &str = "langsmith-metadata";
 const TAGS: &str = "langsmith-tags";
 const PROJECT: &str = "langsmith-project";
-const ENTRIES: [&str; 3] = [METADATA, TAGS, PROJECT];
+/// Entries of OpenTelemetry's own that say whose conversation a trace belongs to, and whose it is.
+const SESSION: &str = "session.id";
+const USER: &str = "user.id";
+const ENTRIES: [&str; 5] = [METADATA, TAGS, PROJECT, SESSION, USER];
+/// How many of them are LangSmith's.
+const OURS: usize = 3;
+/// How long what is sent of metadata, and of tags, may be: other headers need room too.
+const LONGEST_SENT: usize = 4096;
 /// Metadata that tells of the calling run alone: its tokens would be counted once more for each run here.
 const NOT_INHERITED: [&str; 2] = ["usage_metadata", "ls_method"];
 
@@ -55,14 +62,21 @@ impl Propagation {
     pub(crate) fn baggage(&self, shared: Option<&Shared>) -> Option<String> {
         let mut entries = Vec::new();
         if let Some(shared) = shared {
-            if !shared.metadata.is_empty() {
+            // Of what spans here said the thread goes on, and nothing else: who is called may be anyone.
+            let came = shared.came.as_deref().unwrap_or(shared);
+            let mut metadata = came.metadata.clone();
+            if let Some(thread) = shared.metadata.get("thread_id") {
+                metadata.insert_raw("thread_id", thread);
+            }
+            if !metadata.is_empty() {
                 let mut json = String::new();
-                shared.metadata.write_to(&mut json);
+                metadata.write_to(&mut json);
                 entries.push((METADATA, json));
             }
-            if !shared.tags.is_empty() {
-                entries.push((TAGS, shared.tags.join(",")));
+            if !came.tags.is_empty() {
+                entries.push((TAGS, came.tags.join(",")));
             }
+            entries.retain(|(_, value)| value.len() <= LONGEST_SENT);
         }
         let project = match shared.and_then(|shared| shared.project.as_ref()) {
             Some(Project::Name(project)) => Some(Arc::clone(project)),
@@ -77,7 +91,7 @@ impl Propagation {
 
     /// Whether a context has no baggage but LangSmith's own, all of which is known from the run.
     pub(crate) fn is_baggage_ours(context: &Context) -> bool {
-        context.baggage().iter().all(|(name, _)| ENTRIES.contains(&name.as_str()))
+        context.baggage().iter().all(|(name, _)| ENTRIES[..OURS].contains(&name.as_str()))
     }
 
     pub(super) fn read(&self, context: &Context) -> Remote {
@@ -113,6 +127,16 @@ impl Remote {
         }
         if let Some(json) = entry(METADATA).and_then(scan::object) {
             read_metadata(json, &mut shared.metadata);
+        }
+        // LangSmith takes a thread from any of these, and shows its turns by the first.
+        let thread = ["thread_id", "session_id", "conversation_id"].iter().find_map(|name| shared.metadata.get(name));
+        if let Some(thread) = thread.map(str::to_owned) {
+            shared.metadata.insert_raw("thread_id", &thread);
+        }
+        for (name, member) in [(SESSION, "thread_id"), (USER, "user_id")] {
+            if let Some(value) = entry(name).filter(|value| !value.is_empty()) {
+                shared.metadata.insert_str(member, value);
+            }
         }
         for tag in entry(TAGS).unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
             shared.tags.push(tag.to_owned());

@@ -23,6 +23,12 @@ impl Timestamp {
         Self::from_microseconds(i64::try_from(since.as_micros()).unwrap_or(LAST))
     }
 
+    /// The microsecond in which a moment lies; `None` outside of 1970 to 9999.
+    pub(crate) fn exactly(time: SystemTime) -> Option<Self> {
+        let micros = i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()?;
+        (micros <= LAST).then_some(Self(micros))
+    }
+
     pub(crate) fn from_datetime(time: DateTime<Utc>) -> Self {
         Self::from_microseconds(time.timestamp_micros())
     }

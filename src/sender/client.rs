@@ -96,8 +96,8 @@ impl Client {
         let (hurry, hurried) = watch::channel(Hurry::default());
         let spool = Spool::open(&config, &queue, &notices)?;
         let delivery = Delivery::new(transport, &config, notices.clone(), hurried, spool.clone());
-        let converter =
-            Converter::new(Arc::clone(&origin), config.input_tokens, config.hide).with_event_limits(config.events);
+        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone(), config.hide)
+            .with_event_limits(config.events);
         let checks = Checks::new(config.hooks(), notices.clone());
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
         let worker = Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks)

@@ -10,7 +10,7 @@ use super::queue::{span_bytes, Ended, Flush, Placed, Queue, Work};
 use super::replay::Replay;
 use super::updates::Updates;
 use crate::config::Config;
-use crate::convert::Converter;
+use crate::convert::{is_counted, Converter};
 use crate::error::FlushError;
 use crate::lineage::{Held, Node};
 use crate::run::Run;
@@ -266,6 +266,12 @@ impl Worker {
 
     fn add_placed(&mut self) {
         let mut placed = std::mem::take(&mut self.placed);
+        // Parents come first here, and have to know what is counted below them.
+        if placed.len() > 1 {
+            for (_, node) in placed.iter().filter(|(span, _)| is_counted(&span.0)) {
+                node.count_for_those_above();
+            }
+        }
         for (span, node) in placed.drain(..) {
             self.add_span(&span.0, &node, false);
         }

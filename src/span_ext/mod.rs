@@ -71,6 +71,10 @@ pub trait SpanExt: private::Target {
     }
 
     /// One member of the metadata. `langsmith.metadata.<name>`
+    ///
+    /// Runs below take over what a span has when it starts, and a `tracing` span starts when it is
+    /// entered first, or when another starts under it. So a `thread_id` for a whole trace is best
+    /// recorded before that, or given to the span as a field.
     fn record_metadata(&self, name: &str, value: impl Into<Value>) {
         if self.is_recorded() {
             self.set(format!("langsmith.metadata.{name}"), value);

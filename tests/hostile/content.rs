@@ -214,6 +214,11 @@ fn times_that_langsmith_cannot_tell() {
     for (start, end) in [(early, at(0)), (at(0), late), (early, early), (late, late), (early, late), (late, early)] {
         let run = timed(start, end);
         assert!(run.duration().is_some(), "{run:?}");
+        let told = run.metadata("otel_start_time").map(|time| time.as_str().unwrap());
+        // Only a start that LangSmith can tell is all there is to it.
+        assert_eq!(told.is_none(), start == at(0), "{run:?}");
+        let year = if start == early { "1870-" } else { "+2195" };
+        assert!(told.is_none_or(|told| told.starts_with(year)), "{run:?}");
     }
     // As far as the clock can be turned.
     let mut farthest = Duration::from_secs(u64::MAX / 2);

@@ -3,11 +3,12 @@
 pub(super) mod counts;
 mod parameters;
 
+use super::chat::note;
 use super::draft::{float, write_member, NameSource, TypeRank};
 use super::frame::{attributes, find, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
 use super::Draft;
-use crate::json::{scan, write_array, write_string};
+use crate::json::{scan, write_string};
 use crate::run::RunType;
 use opentelemetry::{KeyValue, Value};
 
@@ -106,14 +107,14 @@ fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
         let operation = value.as_str();
         draft.is_text_completion |= operation == "text_completion";
         draft.is_agent |= matches!(&*operation, "invoke_agent" | "create_agent" | "invoke_workflow");
+        draft.is_invoked_agent |= operation == "invoke_agent";
         let known = run_type(&operation);
         if let Some(run_type) = known {
             draft.set_run_type(TypeRank::Operation, run_type);
         }
         known.is_some() && draft.extra.metadata.insert("gen_ai.operation.name", value)
     });
-    let tool = view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some();
-    if tool {
+    if view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some() {
         draft.set_run_type(TypeRank::Presence, RunType::Tool);
     }
     if view.peek(Key::RetrievalDocuments).is_some() {
@@ -274,25 +275,6 @@ fn write_messages(
         draft.memory.messages = messages.into_memory();
     }
     taken
-}
-
-/// Keeps what messages say besides their content.
-pub(super) fn note(draft: &mut Draft, messages: &mut Messages) {
-    draft.has_messages |= !messages.is_empty();
-    if let Some(reason) = messages.finish_reason() {
-        draft.finish_reason.get_or_insert_with(|| reason.to_owned());
-    }
-    if let reasons @ [_, _, ..] = messages.finish_reasons() {
-        draft.extra.metadata.insert_with("finish_reasons", |out| {
-            write_array(out, reasons, |out, reason| write_string(out, reason));
-        });
-    }
-    if messages.is_compacted() {
-        draft.extra.metadata.insert_bool("conversation_compacted", true);
-    }
-    for attachment in messages.take_attachments() {
-        draft.attachments.push(attachment);
-    }
 }
 
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {

@@ -10,10 +10,15 @@ use crate::json::{scan, write_string, Object};
 /// nothing written, when the text is no list of them.
 pub(crate) fn write_documents(json: &str, out: &mut String) -> bool {
     let Some(json) = scan::document(json) else { return false };
-    if is_object(json) {
-        return write_list(&[json], out);
+    if !is_object(json) {
+        return elements(json).is_some_and(|documents| write_list(&documents, out));
     }
-    elements(json).is_some_and(|documents| write_list(&documents, out))
+    // One document, or an object that holds nothing but the list of them.
+    let list = Members::read(json).and_then(|members| {
+        let is_alone = members.rest(&["documents"]).next().is_none();
+        members.get("documents").filter(|_| is_alone).and_then(elements)
+    });
+    write_list(list.as_deref().unwrap_or(&[json]), out)
 }
 
 fn write_list(documents: &[&str], out: &mut String) -> bool {
@@ -109,11 +114,20 @@ mod tests {
             ])
         );
         assert_eq!(converted(r#"{"content":"one"}"#)[0]["page_content"], "one");
+        assert_eq!(
+            converted(r#"{"documents":[{"content":"one"},"two"]}"#),
+            json!([document("one", json!({})), document("two", json!({}))])
+        );
+        // With more beside the list it is a document that has such a member.
+        assert_eq!(
+            converted(r#"{"content":"one","documents":["two"]}"#),
+            json!([document("one", json!({"documents": ["two"]}))])
+        );
     }
 
     #[test]
     fn refuses_what_is_no_list() {
-        for json in ["", "[]", "7", "text", "[1,"] {
+        for json in ["", "[]", "7", "text", "[1,", r#"{"documents":[]}"#] {
             let mut out = String::new();
             assert!(!write_documents(json, &mut out), "{json}");
             assert!(out.is_empty());

@@ -32,7 +32,7 @@ impl<'a> Field<'a> {
 }
 
 /// `12.rest` as 12 and `rest`.
-pub(super) fn split_number(text: &str) -> Option<(u64, &str)> {
+pub(crate) fn split_number(text: &str) -> Option<(u64, &str)> {
     let (number, rest) = text.split_once('.').unwrap_or((text, ""));
     // `parse` alone would take a sign.
     number.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;

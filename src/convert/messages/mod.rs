@@ -13,6 +13,7 @@ mod flat;
 mod google;
 mod indexed;
 mod livekit;
+mod openinference;
 mod part;
 mod parts;
 mod read;
@@ -22,7 +23,9 @@ mod write;
 
 pub(super) use conversation::split_conversation;
 pub(super) use documents::{joined_text, write_documents};
+pub(super) use flat::split_number;
 pub(super) use indexed::is_indexed;
+pub(super) use openinference::is_whole_tool;
 pub(super) use read::Members;
 pub(super) use tools::write_tools;
 pub(super) use vercel::Answer;
@@ -81,14 +84,18 @@ impl Default for Messages {
 
 impl Messages {
     pub(crate) fn inputs() -> Self {
-        Self::new(Side::Inputs, "input")
+        Self::on(Side::Inputs)
     }
 
     pub(crate) fn outputs() -> Self {
-        Self::new(Side::Outputs, "output")
+        Self::on(Side::Outputs)
     }
 
-    fn new(side: Side, prefix: &'static str) -> Self {
+    pub(crate) fn on(side: Side) -> Self {
+        let prefix = match side {
+            Side::Inputs => "input",
+            Side::Outputs => "output",
+        };
         Self {
             side,
             written: String::new(),

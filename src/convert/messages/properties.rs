@@ -299,6 +299,37 @@ proptest! {
     }
 
     #[test]
+    fn nothing_of_a_spread_message_is_lost(
+        names in prop::collection::btree_set(
+            prop_oneof![
+                "[0-2][.]message[.](content|parts|tool_calls|name|tool_call_id|x)",
+                "[0-2][.]message[.]contents[.][0-2][.]message_content[.](text|id|url|content|image[.]image[.]url|tool_use[.](id|name|input)|x)",
+                "[0-2][.]message[.]tool_calls[.][0-2][.]tool_call[.](id|function[.](name|arguments)|x)",
+                "[0-2][.]message[.]function_call_(name|arguments_json)",
+            ],
+            0..24,
+        ),
+        types in prop::collection::btree_map(
+            "[0-2][.]message[.]contents[.][0-2][.]message_content[.]type",
+            prop::sample::select(vec!["text", "image", "reasoning", "tool_use", "tool_result", "novel", ""]),
+            0..6,
+        ),
+        limit in 0..400_usize,
+    ) {
+        let marked = |(number, name): (usize, &String)| (name.clone(), Attribute::from(format!("<{number}>")));
+        let mut pairs: Vec<_> = names.iter().enumerate().map(marked).collect();
+        pairs.extend(types.iter().map(|(name, kind)| (name.clone(), Attribute::from(*kind))));
+        let mut messages = Messages::inputs().with_inline_limit(limit);
+        let pushed = messages.push_open_inference(pairs.iter().map(|(name, value)| (name.as_str(), value)));
+        prop_assert_eq!(pushed, !pairs.is_empty());
+        let found = list(&messages).to_string();
+        for number in 0..names.len() {
+            prop_assert!(found.contains(&format!("<{number}>")), "<{}> of {:?} is lost in {}", number, pairs, found);
+        }
+        check(&mut messages);
+    }
+
+    #[test]
     fn any_attributes_are_no_problem(
         fields in prop::collection::vec(
             (
@@ -320,6 +351,7 @@ proptest! {
     ) {
         let mut messages = Messages::outputs();
         messages.push_indexed(fields.iter().map(|(key, value)| (key.as_str(), value)));
+        messages.push_open_inference(fields.iter().map(|(key, value)| (key.as_str(), value)));
         let mut attributes: Vec<_> =
             fields.into_iter().map(|(key, value)| KeyValue::new(key.replace("0.", ""), value)).collect();
         for extra in [None, Some("message"), Some("gen_ai.event.content")] {
