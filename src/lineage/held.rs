@@ -1,6 +1,7 @@
 //! Lineage in hindsight: the exporter sees ended spans only, children before parents.
 
-use super::{place, Ids, Node, Overrides, Remote, RunIds, SpanKey};
+use super::place::{Candidate, Place, Placer};
+use super::{Node, Overrides, Remote, Rules, SpanKey};
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ const PLACED: usize = 32_768;
 /// them take too much memory, the topmost span above it that is here becomes a root, and what
 /// stands under that one comes out with it.
 pub(crate) struct Held<T> {
-    ids: Ids,
+    placer: Placer,
     time: Duration,
     byte_limit: usize,
     bytes: usize,
@@ -27,6 +28,8 @@ pub(crate) struct Held<T> {
     /// In the order they came. May name spans that have left since.
     order: VecDeque<(Instant, SpanKey)>,
     placed: Placed,
+    /// Roots that go on with full traces, until somebody takes them.
+    new_roots: Vec<Arc<Node>>,
 }
 
 struct Waiting<T> {
@@ -51,9 +54,9 @@ struct Children {
 pub(crate) type Placement<T> = (T, Arc<Node>);
 
 impl<T: AsRef<SpanData>> Held<T> {
-    pub(crate) fn new(run_ids: RunIds, byte_limit: usize, time: Duration) -> Self {
+    pub(crate) fn new(rules: Rules, byte_limit: usize, time: Duration) -> Self {
         Self {
-            ids: Ids::new(run_ids),
+            placer: Placer::new(rules),
             time,
             byte_limit,
             bytes: 0,
@@ -61,6 +64,7 @@ impl<T: AsRef<SpanData>> Held<T> {
             children: FxHashMap::default(),
             order: VecDeque::new(),
             placed: Placed::default(),
+            new_roots: Vec::new(),
         }
     }
 
@@ -72,18 +76,18 @@ impl<T: AsRef<SpanData>> Held<T> {
         let overrides = Overrides::read(&span.attributes);
         let taken = self.spans.contains_key(&key) || self.placed.get(key).is_some();
         let parent = SpanKey::of_parent(span, &overrides);
-        let parent_node = parent.and_then(|parent| self.placed.get(parent)).cloned();
+        let above = parent.and_then(|parent| self.placed.get(parent)).cloned();
         match parent {
-            Some(parent) if parent_node.is_none() && overrides.consistent_order().is_none() && !taken => {
+            Some(parent) if above.is_none() && overrides.consistent_order().is_none() && !taken => {
                 self.wait(key, Waiting { item, kept, overrides, parent, bytes, since: now });
             }
             _ => {
-                let node = self.node(span, kept, parent_node.flatten(), &overrides, taken);
+                let place = self.place(span, kept, above.as_ref(), &overrides, taken);
                 if !taken {
-                    self.settle(key, item, kept, node, out);
-                } else if let Some(node) = node.filter(|_| kept) {
+                    self.settle(key, item, place, out);
+                } else if let Some(node) = place.run() {
                     // The ids stand for the first span that had them.
-                    out.push((item, node));
+                    out.push((item, Arc::clone(node)));
                 }
             }
         }
@@ -143,25 +147,30 @@ impl<T: AsRef<SpanData>> Held<T> {
             }
         }
         let Some(waiting) = self.leave(top) else { return false };
-        let node = self.node(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, false);
-        self.settle(top, waiting.item, waiting.kept, node, out);
+        let place = self.place(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, false);
+        self.settle(top, waiting.item, place, out);
         true
     }
 
-    /// The place of a span; of one that is left out, that of the nearest run above it.
-    fn node(
-        &self,
+    fn place(
+        &mut self,
         span: &SpanData,
         kept: bool,
-        parent: Option<Arc<Node>>,
+        above: Option<&Place>,
         overrides: &Overrides,
         taken: bool,
-    ) -> Option<Arc<Node>> {
-        if kept {
-            Some(place(&self.ids, span, parent.as_ref(), overrides, taken, Remote::default()))
-        } else {
-            parent
-        }
+    ) -> Place {
+        let project = self.placer.ask(span, above);
+        let candidate = Candidate { span, overrides, above, kept, taken, ended: true, project };
+        // What sampling leaves out did not come here.
+        let (place, new_root) = self.placer.place(&candidate, Remote::default).unwrap_or_default();
+        self.new_roots.extend(new_root);
+        place
+    }
+
+    /// The roots that go on with full traces, those since the last call.
+    pub(crate) fn take_new_roots(&mut self) -> Vec<Arc<Node>> {
+        std::mem::take(&mut self.new_roots)
     }
 
     /// The parent of a waiting span, if that one waits too.
@@ -184,26 +193,25 @@ impl<T: AsRef<SpanData>> Held<T> {
     }
 
     /// A span has its place: out it goes, and after it all that waited for it.
-    fn settle(&mut self, key: SpanKey, item: T, kept: bool, node: Option<Arc<Node>>, out: &mut Vec<Placement<T>>) {
-        self.placed.insert(key, node.clone());
-        if let Some(node) = node.clone().filter(|_| kept) {
-            out.push((item, node));
+    fn settle(&mut self, key: SpanKey, item: T, place: Place, out: &mut Vec<Placement<T>>) {
+        self.placed.insert(key, place.clone());
+        if let Some(node) = place.run() {
+            out.push((item, Arc::clone(node)));
         }
-        let mut parents = vec![(key, node)];
-        while let Some((key, node)) = parents.pop() {
+        let mut parents = vec![(key, place)];
+        while let Some((key, place)) = parents.pop() {
             let Some(children) = self.children.remove(&key) else { continue };
             for child in children.keys {
                 let Some(waiting) = self.spans.get(&child).filter(|waiting| waiting.parent == key) else { continue };
                 let bytes = waiting.bytes;
                 let Some(waiting) = self.spans.remove(&child) else { continue };
                 self.bytes -= bytes;
-                let kept = waiting.kept;
-                let child_node = self.node(waiting.item.as_ref(), kept, node.clone(), &waiting.overrides, false);
-                self.placed.insert(child, child_node.clone());
-                if let Some(node) = child_node.clone().filter(|_| kept) {
-                    out.push((waiting.item, node));
+                let below = self.place(waiting.item.as_ref(), waiting.kept, Some(&place), &waiting.overrides, false);
+                self.placed.insert(child, below.clone());
+                if let Some(node) = below.run() {
+                    out.push((waiting.item, Arc::clone(node)));
                 }
-                parents.push((child, child_node));
+                parents.push((child, below));
             }
         }
     }
@@ -212,23 +220,22 @@ impl<T: AsRef<SpanData>> Held<T> {
 /// The last spans that were placed.
 #[derive(Default)]
 struct Placed {
-    /// Without a node: a span that was left out, and all above it.
-    nodes: FxHashMap<SpanKey, Option<Arc<Node>>>,
+    places: FxHashMap<SpanKey, Place>,
     order: VecDeque<SpanKey>,
 }
 
 impl Placed {
-    fn get(&self, key: SpanKey) -> Option<&Option<Arc<Node>>> {
-        self.nodes.get(&key)
+    fn get(&self, key: SpanKey) -> Option<&Place> {
+        self.places.get(&key)
     }
 
-    fn insert(&mut self, key: SpanKey, node: Option<Arc<Node>>) {
-        if self.nodes.insert(key, node).is_none() {
+    fn insert(&mut self, key: SpanKey, place: Place) {
+        if self.places.insert(key, place).is_none() {
             self.order.push_back(key);
         }
         if self.order.len() > PLACED {
             if let Some(first) = self.order.pop_front() {
-                self.nodes.remove(&first);
+                self.places.remove(&first);
             }
         }
     }

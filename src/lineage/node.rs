@@ -1,5 +1,6 @@
 //! A run's place in its trace, linked to its parent's.
 
+use super::LocalTrace;
 use crate::json::Object;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -16,6 +17,7 @@ pub(crate) struct Node {
     depth: u32,
     fate: AtomicU8,
     shared: Option<Arc<Shared>>,
+    trace: Arc<LocalTrace>,
 }
 
 /// Nobody was told of the run yet.
@@ -25,7 +27,7 @@ const SAID: u8 = 1;
 /// A hook has dropped the run before anybody was told of it. What stands under it moves up.
 const LEFT_OUT: u8 = 2;
 
-/// What all runs of a trace have in common, from the first span of it in this process on.
+/// What comes from the application or from another service for all runs of a trace.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shared {
     /// `None`: the configured project.
@@ -44,14 +46,9 @@ enum Above {
 
 impl Node {
     pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>) -> Self {
-        Self {
-            id,
-            start,
-            depth: parent.depth + 1,
-            fate: AtomicU8::new(UNSAID),
-            shared: parent.shared.clone(),
-            above: Above::Node(parent),
-        }
+        let (shared, trace) = (parent.shared.clone(), Arc::clone(&parent.trace));
+        let (depth, fate) = (parent.depth + 1, AtomicU8::new(UNSAID));
+        Self { id, start, depth, fate, shared, trace, above: Above::Node(parent) }
     }
 
     /// A node at the top, or under a run that only its dotted order tells of.
@@ -60,19 +57,31 @@ impl Node {
         start: Timestamp,
         parent: Option<DottedOrder>,
         shared: Option<Arc<Shared>>,
+        trace: LocalTrace,
     ) -> Self {
         let depth = parent.as_ref().map_or(0, DottedOrder::depth) + 1;
         let above = parent.map_or(Above::Nothing, |order| Above::Order(Box::new(order)));
-        Self { id, start, above, depth: u32::try_from(depth).unwrap_or(u32::MAX), fate: AtomicU8::new(UNSAID), shared }
+        let depth = u32::try_from(depth).unwrap_or(u32::MAX);
+        Self { id, start, above, depth, fate: AtomicU8::new(UNSAID), shared, trace: Arc::new(trace) }
     }
 
     pub(crate) fn start(&self) -> Timestamp {
         self.start
     }
 
-    /// What the whole trace has in common; `None` when that is nothing.
+    /// What was given for the whole trace; `None` when that is nothing.
     pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.as_ref()
+    }
+
+    /// The trace, as far as it lies in this process.
+    pub(crate) fn trace(&self) -> &LocalTrace {
+        &self.trace
+    }
+
+    /// Whether it stands under a root that goes on with a full trace, instead of under its true parent.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.trace.part() > 1 && matches!(&self.above, Above::Node(parent) if parent.is_root())
     }
 
     pub(crate) fn depth(&self) -> usize {
