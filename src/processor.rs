@@ -82,14 +82,12 @@ impl SpanProcessor for LangSmithSpanProcessor {
         }
         let Some(span) = span.exported_data() else { return };
         let key = SpanKey::of(&span.span_context);
-        let (node, new_root) = self.live.start(span, parent);
+        let new_root = self.live.start(span, parent, |node| match self.pending {
+            Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(key, Arc::clone(node)),
+            _ => {}
+        });
         if let Some(root) = new_root {
             self.client.push_root(root);
-        }
-        if let (Some(runs), Some(node)) = (self.pending, node) {
-            if runs == PendingRuns::All || node.is_first_here() {
-                self.client.watch(key, node);
-            }
         }
     }
 

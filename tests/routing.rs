@@ -112,6 +112,8 @@ fn a_trace_that_began_elsewhere_stays_in_its_project() {
     let tracer = serving.tracer("service");
     let context = BaggagePropagator::new().extract(&headers);
     start(&tracer, "joined", &propagator.extract_with_context(&context, &headers), &[]).span().end();
+    // Without baggage nobody knows its project; the hook does not know it either.
+    start(&tracer, "silent", &propagator.extract_with_context(&Context::new(), &headers), &[]).span().end();
     // Baggage of a caller without a trace counts before the hook; other traces are asked about.
     let baggage = Context::new().with_baggage([KeyValue::new("langsmith-project", "theirs too")]);
     start(&tracer, "told", &baggage, &[]).span().end();
@@ -121,6 +123,7 @@ fn a_trace_that_began_elsewhere_stays_in_its_project() {
     serving.shutdown().unwrap();
     let project = |name: &str| server.run(name).unwrap().session_name.unwrap();
     assert_eq!(project("joined"), "theirs");
+    assert_eq!(project("silent"), "ours");
     assert_eq!(project("told"), "theirs too");
     assert_eq!(project("own"), "hook for own");
 }

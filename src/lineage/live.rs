@@ -132,12 +132,12 @@ impl Live {
         self.lock(key).traces.get(&key.trace_id).is_some_and(|trace| trace.spans.contains_key(&key.span_id))
     }
 
-    /// A span has started; `span` is what it had by then. Returns its place if it becomes a run, and a
-    /// root that goes on with a full trace from it on.
-    pub(crate) fn start(&self, span: SpanData, context: &Context) -> (Option<Arc<Node>>, Option<Arc<Node>>) {
+    /// A span has started; `span` is what it had by then. `watch` is told of its place if it becomes a run.
+    /// Returns a root that goes on with a full trace from it on.
+    pub(crate) fn start(&self, span: SpanData, context: &Context, watch: impl FnOnce(&Arc<Node>)) -> Option<Arc<Node>> {
         if self.known.load(Ordering::Relaxed) >= self.limit {
             // It is placed when it ends, as well as can be told then.
-            return (None, None);
+            return None;
         }
         let key = SpanKey::of(&span.span_context);
         let overrides = Overrides::read(&span.attributes);
@@ -153,13 +153,13 @@ impl Live {
         let above = trace.and_then(|trace| trace.place(parent));
         let taken = trace.is_some_and(|trace| trace.spans.contains_key(&key.span_id));
         let candidate = Candidate { span: &span, overrides: &overrides, above, kept, taken, ended: false, project };
-        let Some((place, new_root)) = self.placer.place(&candidate, || self.propagation.read(context)) else {
-            return (None, None);
-        };
+        let (place, new_root) = self.placer.place(&candidate, || self.propagation.read(context))?;
         if !self.placer.sampling().keeps(key.trace_id) && !self.has_joined.load(Ordering::Relaxed) {
             self.has_joined.store(true, Ordering::Relaxed);
         }
-        let node = place.run().cloned();
+        if let Some(node) = place.run() {
+            watch(node);
+        }
         let trace = slot.or_default();
         let before = trace.spans.insert(key.span_id, Entry { place, opened: Some(Box::new(span)), posted: false });
         match &before {
@@ -172,7 +172,7 @@ impl Live {
         }
         drop(traces);
         drop(before);
-        (node, new_root)
+        new_root
     }
 
     /// A span has ended. Its place was settled when it started, unless it was left out and is wanted now;
@@ -210,7 +210,11 @@ impl Live {
                     }
                 }
             }
-            self.close(key, traces);
+            let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
+            let closed = self.close(key, trace);
+            let is_over = trace.open == 0;
+            self.forget(key, traces, is_over, closed.is_some());
+            drop((opened, closed));
             ending
         })
     }
@@ -218,10 +222,16 @@ impl Live {
     /// A span whose start was seen, and that was kept then.
     fn end_settled(&self, key: SpanKey, span: &SpanData) -> Option<Ending> {
         let mut traces = self.lock(key);
-        let entry = traces.traces.get_mut(&key.trace_id)?.spans.get_mut(&key.span_id)?;
-        let node = Arc::clone(entry.place.run().filter(|_| entry.opened.is_some())?);
+        let trace = traces.traces.get_mut(&key.trace_id)?;
+        let entry = trace.spans.get_mut(&key.span_id)?;
+        let node = Arc::clone(entry.place.run()?);
+        let opened = entry.opened.take()?;
         let (posted, roots) = (entry.posted, end_trace(&node, span));
-        self.close(key, traces);
+        let closed = self.close(key, trace);
+        let is_over = trace.open == 0;
+        self.forget(key, traces, is_over, closed.is_some());
+        // Memory is given back here, without the lock.
+        drop((opened, closed));
         Some(Ending::Run { node, posted, new_root: None, roots })
     }
 
@@ -235,22 +245,29 @@ impl Live {
         }
     }
 
-    /// Notes that an open span has ended, and forgets what need not be remembered any longer.
-    fn close(&self, key: SpanKey, mut traces: MutexGuard<'_, Traces>) {
-        let Some(trace) = traces.traces.get_mut(&key.trace_id) else { return };
-        let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
+    /// Notes that an open span has ended. Returns one of its trace that need not be remembered any longer.
+    fn close(&self, key: SpanKey, trace: &mut Trace) -> Option<Entry> {
         trace.open -= 1;
         trace.ended.push_back(key.span_id);
-        let much = self.known.load(Ordering::Relaxed) > self.limit / 2;
-        let forgotten = if trace.ended.len() > ENDED_A_TRACE || much { trace.forget_first() } else { None };
-        let gone = if trace.open == 0 { traces.finish(key.trace_id, much) } else { None };
+        if trace.ended.len() > ENDED_A_TRACE || self.is_half_full() {
+            trace.forget_first()
+        } else {
+            None
+        }
+    }
+
+    /// Gives up the lock, and traces that need not be remembered any longer.
+    fn forget(&self, key: SpanKey, mut traces: MutexGuard<'_, Traces>, is_over: bool, has_closed: bool) {
+        let gone = if is_over { traces.finish(key.trace_id, self.is_half_full()) } else { None };
         drop(traces);
-        let count = usize::from(forgotten.is_some()) + gone.as_ref().map_or(0, |trace| trace.spans.len());
+        let count = usize::from(has_closed) + gone.as_ref().map_or(0, |trace| trace.spans.len());
         if count > 0 {
             self.known.fetch_sub(count, Ordering::Relaxed);
         }
-        // Memory is given back here, without the lock.
-        drop((opened, forgotten, gone));
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.known.load(Ordering::Relaxed) > self.limit / 2
     }
 
     /// Asks the hook, without a lock, for the project of a trace that begins with this span.
