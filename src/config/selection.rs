@@ -103,8 +103,9 @@ impl Config {
     /// first and of the last model call below it: LangSmith's threads and dashboards look at roots only.
     /// By default this is so in traces out of which the filter has left something.
     ///
-    /// Behind the exporter, or where they end before the root, all calls are seen; what is larger than
-    /// 1 MiB is not taken up.
+    /// Calls that end after the root are not seen, nor are any behind an exporter that has
+    /// [`with_on_run`](Self::with_on_run), which gets to see roots first; what is larger than 1 MiB is not
+    /// taken up.
     pub fn with_bubble_io(mut self, on: bool) -> Self {
         self.selection.bubble_io = Some(on);
         self

@@ -65,6 +65,8 @@ pub(crate) struct Worker {
     watch: Option<Watch>,
     tail: Tail,
     trace_runs: usize,
+    /// A hook may drop runs, and has to see them before those below.
+    parents_first: bool,
     /// Open spans that a check kept from being sent before they end.
     unposted: FxHashSet<RunId>,
     /// Roots that go on with full traces: those that were sent without an end, and those whose end came first.
@@ -147,6 +149,7 @@ impl Worker {
             watch,
             tail: Tail::new(config.held.bytes, config.held.time),
             trace_runs: config.rules().trace_runs,
+            parents_first: config.on_run.is_some(),
             unposted: FxHashSet::default(),
             open_roots: FxHashSet::default(),
             ended_roots: FxHashSet::default(),

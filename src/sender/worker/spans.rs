@@ -38,7 +38,9 @@ impl Worker {
         }
         let mut placed = std::mem::take(&mut self.placed);
         // A root comes last, as it does behind the processor: the calls below it are known then.
-        placed.sort_by_key(|(_, node)| node.is_root());
+        if !self.parents_first {
+            placed.sort_by_key(|(_, node)| node.is_root());
+        }
         for (HeldSpan { span, undecided }, node) in placed.drain(..) {
             if node.trace().is_undecided() {
                 let placed = Placed::new(span, node);
