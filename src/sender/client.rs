@@ -115,9 +115,9 @@ impl Client {
         let pending = config.selection.pending();
         let watch = live.zip(pending).map(|(live, (after, _))| Watch::new(Arc::clone(live), after, config.open_spans));
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
-        let worker =
-            Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks, watch)
-                .map_err(thread)?;
+        let worker = Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks)
+            .map_err(thread)?
+            .watching(watch);
         std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
         let inner = Inner {
             queue,

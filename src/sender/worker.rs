@@ -131,7 +131,6 @@ impl Worker {
         notices: Notices,
         converter: Converter,
         checks: Checks,
-        watch: Option<Watch>,
     ) -> std::io::Result<Self> {
         Ok(Self {
             queue,
@@ -146,7 +145,7 @@ impl Worker {
             concurrency: config.concurrency,
             backlog_limit: config.queue_bytes / BACKLOG_PART,
             held: Held::new(config.rules(), config.held.bytes, config.held.time),
-            watch,
+            watch: None,
             tail: Tail::new(config.held.bytes, config.held.time),
             trace_runs: config.rules().trace_runs,
             parents_first: config.on_run.is_some(),
@@ -170,6 +169,11 @@ impl Worker {
             info: None,
             told: Stats::default(),
         })
+    }
+
+    /// Sends spans while they are open, those that `watch` has an eye on.
+    pub(crate) fn watching(self, watch: Option<Watch>) -> Self {
+        Self { watch, ..self }
     }
 
     /// Works until the last flush is answered.
