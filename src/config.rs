@@ -1,12 +1,16 @@
 //! What can be configured, and the checks on it.
 
 mod privacy;
+mod selection;
+
+pub use selection::PendingRuns;
+pub(crate) use selection::Selection;
 
 use crate::convert::{self, EventLimits, FunctionArgs, InputTokens, NamePolicy};
 use crate::env;
 use crate::error::ConfigError;
 use crate::hooks::{Hide, Hook};
-use crate::lineage::{RunIds, SpanFilter};
+use crate::lineage::RunIds;
 #[cfg(feature = "redact")]
 use crate::redact::Redactor;
 use crate::run::RunId;
@@ -80,7 +84,7 @@ pub struct Config {
     pub(crate) on_drop: Option<OnDrop>,
     pub(crate) spool_dir: Option<PathBuf>,
     pub(crate) spool_bytes: u64,
-    pub(crate) filter: SpanFilter,
+    pub(crate) selection: Selection,
     pub(crate) on_run: Option<Hook>,
     pub(crate) hide: Hide,
     #[cfg(feature = "redact")]
@@ -153,7 +157,7 @@ impl Default for Config {
             on_drop: None,
             spool_dir: None,
             spool_bytes: 100 << 20,
-            filter: SpanFilter::default(),
+            selection: Selection::default(),
             on_run: None,
             hide: Hide::default(),
             #[cfg(feature = "redact")]
@@ -166,8 +170,9 @@ impl Config {
     /// Reads `LANGSMITH_API_KEY`, `LANGSMITH_ENDPOINT`, `LANGSMITH_PROJECT`,
     /// `LANGSMITH_WORKSPACE_ID`, `LANGSMITH_TRACING`, `LANGSMITH_MAX_INGEST_MEMORY_BYTES`,
     /// `LANGSMITH_BATCH_INGEST_SIZE_LIMIT`, `LANGSMITH_RUN_COMPRESSION_LEVEL`,
-    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`, `LANGSMITH_HIDE_INPUTS`, `LANGSMITH_HIDE_OUTPUTS`,
-    /// `LANGSMITH_HIDE_METADATA`, `LANGSMITH_FAILED_TRACES_DIR` and `LANGSMITH_FAILED_TRACES_MAX_MB`; each also by its older name `LANGCHAIN_…`.
+    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`, `LANGSMITH_TRACING_SAMPLING_RATE`, `LANGSMITH_HIDE_INPUTS`,
+    /// `LANGSMITH_HIDE_OUTPUTS`, `LANGSMITH_HIDE_METADATA`, `LANGSMITH_FAILED_TRACES_DIR` and
+    /// `LANGSMITH_FAILED_TRACES_MAX_MB`; each also by its older name `LANGCHAIN_…`.
     ///
     /// # Errors
     /// [`ConfigError::InvalidVariable`] when a variable holds something else than it takes. That a
@@ -231,6 +236,7 @@ impl Config {
         )? {
             config.spool_bytes = u64::from(megabytes) << 20;
         }
+        config.selection.read_env()?;
         Ok(config)
     }
 
@@ -432,13 +438,6 @@ impl Config {
         self.tracing
     }
 
-    /// Which spans become runs; by default all but those of HTTP clients and other plumbing. What
-    /// stands below a span that is left out goes under the nearest one above that is not.
-    pub fn with_filter(mut self, filter: SpanFilter) -> Self {
-        self.filter = filter;
-        self
-    }
-
     /// Calls `hook` for each run that was on its way and is given up, on the sender's thread: so
     /// that it can be kept and sent again. It shall not block. Runs that never came that far are
     /// told elsewhere: [`Client::submit`](crate::Client::submit) answers for those that it does not
@@ -522,6 +521,6 @@ impl Config {
                 (-7..=22).contains(&level),
             )?;
         }
-        Ok(())
+        self.selection.check()
     }
 }

@@ -57,6 +57,12 @@ pub enum ConfigError {
         /// What the operating system says.
         reason: String,
     },
+    /// A setting that works behind the processor only was given to an exporter.
+    #[error("Config::{setter} needs LangSmithSpanProcessor, because an exporter hears of spans when they have ended; use the processor, or leave the setting out")]
+    NeedsProcessor {
+        /// The setter's name.
+        setter: &'static str,
+    },
     /// The operating system gave no thread.
     #[error("the sender's thread could not be started: {0}")]
     Thread(String),

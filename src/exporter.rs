@@ -49,6 +49,9 @@ impl LangSmithExporter {
     /// # Errors
     /// [`ConfigError`] names the setting that is missing or wrong.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        if config.tracing && config.selection.pending().is_some() {
+            return Err(ConfigError::NeedsProcessor { setter: "with_pending_after" });
+        }
         Ok(Self { client: Client::new(config)? })
     }
 

@@ -37,7 +37,8 @@
     doc = "  [`llm_span!`], [`agent_span!`], [`tool_span!`] and [`retriever_span!`] make spans that have the fields for it;"
 )]
 #![cfg_attr(feature = "tracing", doc = "  [`InterruptExt`] tells of futures that are dropped before they are done.")]
-//! * [`SpanFilter`] says which spans become runs; plumbing does not.
+//! * [`SpanFilter`] says which spans become runs; plumbing does not. [`Config`] says which traces are
+//!   sent, to which projects, and whether runs are shown while they run.
 #![cfg_attr(
     feature = "redact",
     doc = "* [`Redactor`] takes secrets and personal data out of runs; [`Config::with_hide_inputs`] hides whole fields."
@@ -93,7 +94,7 @@ mod stats;
 pub mod testing;
 
 pub use batch_summary::{BatchSummary, CountedOn};
-pub use config::{Config, Region};
+pub use config::{Config, PendingRuns, Region};
 pub use convert::{FunctionArgs, InputTokens, NamePolicy};
 pub use error::{ConfigError, FlushError, SubmitError};
 pub use exporter::LangSmithExporter;

@@ -1,10 +1,10 @@
 //! The recommended way in: hears of spans when they start, so it knows every ancestry.
 
-use crate::config::{Config, FLUSH_TIMEOUT};
+use crate::config::{Config, PendingRuns, FLUSH_TIMEOUT};
 use crate::convert::Origin;
 use crate::error::{sdk_error, ConfigError};
 use crate::handle::Handle;
-use crate::lineage::{Live, Opened};
+use crate::lineage::{Ending, Live, Node, Opened, SpanKey};
 use crate::sender::{Client, Placed, Work};
 use opentelemetry::trace::Span as _;
 use opentelemetry::Context;
@@ -36,6 +36,8 @@ use std::time::{Duration, SystemTime};
 pub struct LangSmithSpanProcessor {
     client: Client,
     live: Arc<Live>,
+    /// Which runs are sent while they are open.
+    pending: Option<PendingRuns>,
 }
 
 impl LangSmithSpanProcessor {
@@ -52,9 +54,18 @@ impl LangSmithSpanProcessor {
     /// # Errors
     /// [`ConfigError`] names the setting that is missing or wrong.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        let live = Arc::new(Live::new(config.run_ids, config.open_spans, config.filter.clone()));
+        let live = Arc::new(Live::new(config.rules(), config.open_spans, config.selection.filter.clone()));
         live.propagation().set_project(config.project.as_str().into());
-        Ok(Self { client: Client::new(config)?, live })
+        let pending = config.selection.pending().map(|(_, runs)| runs);
+        Ok(Self { client: Client::watching(config, &live)?, live, pending })
+    }
+
+    /// What is not taken is counted where it is not taken. `roots` went on with the span's trace.
+    fn push(&self, placed: Placed, roots: Vec<Arc<Node>>) {
+        let _ = self.client.push(Work::Placed(placed));
+        for root in roots {
+            let _ = self.client.push(Work::RootEnd(root));
+        }
     }
 
     /// For asking about runs while they run; outlives the processor's move into a provider.
@@ -65,18 +76,33 @@ impl LangSmithSpanProcessor {
 
 impl SpanProcessor for LangSmithSpanProcessor {
     fn on_start(&self, span: &mut Span, parent: &Context) {
-        if span.span_context().is_sampled() && self.client.is_enabled() {
-            if let Some(span) = span.exported_data() {
-                self.live.start(span, parent);
-            }
+        let context = span.span_context();
+        if !context.is_sampled() || !self.client.is_enabled() || self.live.ignores(context, parent) {
+            return;
+        }
+        let Some(span) = span.exported_data() else { return };
+        let key = SpanKey::of(&span.span_context);
+        let new_root = self.live.start(span, parent, |node| match self.pending {
+            Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(key, Arc::clone(node)),
+            _ => {}
+        });
+        if let Some(root) = new_root {
+            self.client.push_root(root);
         }
     }
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() && self.client.is_enabled() {
-            let Some(node) = self.live.end(&span) else { return };
-            // What is not taken is counted there.
-            let _ = self.client.push(Work::Placed(Placed::new(span, node)));
+            match self.live.end(&span) {
+                Ending::LeftOut => {}
+                Ending::NotSampled => self.client.count_not_sampled(1),
+                Ending::Run { node, posted, new_root, roots } => {
+                    self.push(Placed::new(span, node).posted(posted), roots);
+                    if let Some(root) = new_root {
+                        self.client.push_root(root);
+                    }
+                }
+            }
         }
     }
 
@@ -85,10 +111,8 @@ impl SpanProcessor for LangSmithSpanProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let now = SystemTime::now();
-        for Opened { mut span, node } in self.live.take_open() {
-            span.end_time = now;
-            let _ = self.client.push(Work::Placed(Placed::interrupted(span, node)));
+        for Opened { span, node, posted, roots } in self.live.take_open(SystemTime::now()) {
+            self.push(Placed::interrupted(span, node).posted(posted), roots);
         }
         self.client.shutdown(timeout).map_err(sdk_error)
     }

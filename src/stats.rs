@@ -74,6 +74,8 @@ pub struct Stats {
     /// Kept on disk by this client. A run that it delivers from there later moves to `sent`; one that another
     /// client delivers stays here.
     pub spooled: u64,
+    /// Spans of traces that sampling left out. They were not submitted, and are not part of the sum.
+    pub not_sampled: u64,
     dropped: [u64; DropReason::ALL.len()],
 }
 
@@ -117,6 +119,9 @@ impl std::fmt::Display for Stats {
         if self.dropped_total() > 0 {
             write!(f, ", {}", Self::counts(|reason| self.dropped(reason)))?;
         }
+        if self.not_sampled > 0 {
+            write!(f, "; {} not sampled", self.not_sampled)?;
+        }
         Ok(())
     }
 }
@@ -155,6 +160,7 @@ pub(crate) struct Counters {
     spooled: AtomicU64,
     /// Was on disk and is no more.
     unspooled: AtomicU64,
+    not_sampled: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
@@ -178,6 +184,11 @@ impl Counters {
     /// Runs that were on disk are in memory again, on their last way to `sent` or `dropped`.
     pub(crate) fn unspooled(&self, runs: u64) {
         self.unspooled.fetch_add(runs, Ordering::SeqCst);
+    }
+
+    /// Spans that sampling leaves out. Nothing adds them up with other counts.
+    pub(crate) fn not_sampled(&self, spans: u64) {
+        self.not_sampled.fetch_add(spans, Ordering::Relaxed);
     }
 
     /// Gives up runs that were taken off the queue.
@@ -206,6 +217,7 @@ impl Counters {
             in_flight: taken.saturating_sub(done),
             sent,
             spooled,
+            not_sampled: self.not_sampled.load(Ordering::Relaxed),
             dropped,
         }
     }

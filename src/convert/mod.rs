@@ -5,6 +5,7 @@
 //! What nobody took goes to the metadata.
 
 mod attachment;
+mod bubble;
 mod chat;
 mod counted;
 mod draft;
@@ -37,6 +38,7 @@ use crate::hooks::Hide;
 use crate::json::{write_array, write_hex, Object};
 use crate::lineage::Node;
 use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
+use bubble::Bubble;
 pub(crate) use counted::is_counted;
 use draft::{insert_any, with_member, Draft, Memory};
 pub(crate) use events::EventLimits;
@@ -121,12 +123,14 @@ pub(crate) struct Converter {
     hide: Hide,
     frame: Frame,
     memory: Memory,
+    bubble: Bubble,
 }
 
 impl Converter {
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide) -> Self {
-        let event_limits = EventLimits::default();
-        Self { origin, options, event_limits, hide, frame: Frame::default(), memory: Memory::default() }
+    /// `bubble_io` is [`Config::with_bubble_io`](crate::Config::with_bubble_io).
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide, bubble_io: Option<bool>) -> Self {
+        let (event_limits, bubble) = (EventLimits::default(), Bubble::new(bubble_io));
+        Self { origin, options, event_limits, hide, frame: Frame::default(), memory: Memory::default(), bubble }
     }
 
     pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
@@ -134,8 +138,51 @@ impl Converter {
         self
     }
 
-    /// Makes a run of a span. `interrupted` says that the span never ended.
+    /// Makes a run of a span that has ended. `interrupted` says that the span never did.
     pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
+        let mut run = self.run(span, node, interrupted);
+        self.bubble.pass(&mut run, node);
+        run
+    }
+
+    /// Makes a run of a span that is still open.
+    pub(crate) fn convert_open(&mut self, span: &SpanData, node: &Node) -> Run {
+        Run { end: None, error: None, ..self.run(span, node, false) }
+    }
+
+    /// Makes a run of a root that goes on with a full trace, which is over if it is `ended`.
+    pub(crate) fn root(&self, node: &Node, ended: bool) -> Run {
+        let trace = node.trace();
+        let mut run = Run {
+            dotted_order: node.dotted_order(),
+            name: shorten_name(trace.name()).map_or_else(|| trace.name().clone(), Into::into),
+            run_type: RunType::Chain,
+            start: node.start(),
+            end: trace.end().filter(|_| ended),
+            project: node.shared().and_then(|shared| shared.project.clone()),
+            tags: node.shared().map_or_else(Vec::new, |shared| shared.tags.clone()),
+            inputs: None,
+            outputs: None,
+            error: None,
+            events: None,
+            extra: Extra::default(),
+            reference_example_id: None,
+            attachments: Vec::new(),
+        };
+        let metadata = &mut run.extra.metadata;
+        metadata.insert_str("continues_trace_id", &trace.id().to_string());
+        metadata.insert_i64("trace_part", trace.part().into());
+        if let Some(shared) = node.shared() {
+            metadata.append(&shared.metadata);
+        }
+        if let Some(origin) = self.origin.get() {
+            metadata.append(&origin.metadata);
+            run.project = run.project.or_else(|| origin.project.clone());
+        }
+        run
+    }
+
+    fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
         let attributes = &*span.attributes;
         let mut draft = Draft::new(std::mem::take(&mut self.memory), node.start(), &self.options);
         draft.interrupted = interrupted;
@@ -256,7 +303,7 @@ fn identify(span: &SpanData, node: &Node, extra: &mut Extra) {
     metadata.insert_with("OTEL_TRACE_ID", |out| write_hex(out, span.span_context.trace_id().to_bytes()));
     metadata.insert_with("OTEL_SPAN_ID", |out| write_hex(out, span.span_context.span_id().to_bytes()));
     let parent = span.parent_span_id.to_bytes();
-    if node.is_root() && parent != [0; 8] {
+    if (node.is_root() || node.is_moved()) && parent != [0; 8] {
         metadata.insert_with("OTEL_PARENT_SPAN_ID", |out| write_hex(out, parent));
     }
 }

@@ -1,6 +1,7 @@
 //! Lineage in hindsight: the exporter sees ended spans only, children before parents.
 
-use super::{place, Ids, Node, Overrides, Place, Remote, RunIds, SpanKey};
+use super::place::{Candidate, Place, Placer};
+use super::{Node, Overrides, Remote, Rules, SpanKey};
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ const PLACED: usize = 32_768;
 /// them take too much memory, the topmost span above it that is here becomes a root, and what
 /// stands under that one comes out with it.
 pub(crate) struct Held<T> {
-    ids: Ids,
+    placer: Placer,
     time: Duration,
     byte_limit: usize,
     bytes: usize,
@@ -27,6 +28,8 @@ pub(crate) struct Held<T> {
     /// In the order they came. May name spans that have left since.
     order: VecDeque<(Instant, SpanKey)>,
     placed: Placed,
+    /// Roots that go on with full traces, until somebody takes them.
+    new_roots: Vec<Arc<Node>>,
 }
 
 struct Waiting<T> {
@@ -51,9 +54,9 @@ struct Children {
 pub(crate) type Placement<T> = (T, Arc<Node>);
 
 impl<T: AsRef<SpanData>> Held<T> {
-    pub(crate) fn new(run_ids: RunIds, byte_limit: usize, time: Duration) -> Self {
+    pub(crate) fn new(rules: Rules, byte_limit: usize, time: Duration) -> Self {
         Self {
-            ids: Ids::new(run_ids),
+            placer: Placer::new(rules),
             time,
             byte_limit,
             bytes: 0,
@@ -61,6 +64,7 @@ impl<T: AsRef<SpanData>> Held<T> {
             children: FxHashMap::default(),
             order: VecDeque::new(),
             placed: Placed::default(),
+            new_roots: Vec::new(),
         }
     }
 
@@ -72,18 +76,18 @@ impl<T: AsRef<SpanData>> Held<T> {
         let overrides = Overrides::read(&span.attributes);
         let taken = self.spans.contains_key(&key) || self.placed.get(key).is_some();
         let parent = SpanKey::of_parent(span, &overrides);
-        let parent_place = parent.and_then(|parent| self.placed.get(parent)).cloned();
+        let above = parent.and_then(|parent| self.placed.get(parent)).cloned();
         match parent {
-            Some(parent) if parent_place.is_none() && overrides.consistent_order().is_none() && !taken => {
+            Some(parent) if above.is_none() && overrides.consistent_order().is_none() && !taken => {
                 self.wait(key, Waiting { item, kept, overrides, parent, bytes, since: now });
             }
             _ => {
-                let place = self.place(span, kept, parent_place.as_ref(), &overrides, taken);
+                let place = self.place(span, kept, above.as_ref(), &overrides, taken);
                 if !taken {
-                    self.settle(key, item, kept, place, out);
-                } else if let Some(node) = place.node.filter(|_| kept) {
+                    self.settle(key, item, place, out);
+                } else if let Some(node) = place.run() {
                     // The ids stand for the first span that had them.
-                    out.push((item, node));
+                    out.push((item, Arc::clone(node)));
                 }
             }
         }
@@ -144,16 +148,29 @@ impl<T: AsRef<SpanData>> Held<T> {
         }
         let Some(waiting) = self.leave(top) else { return false };
         let place = self.place(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, false);
-        self.settle(top, waiting.item, waiting.kept, place, out);
+        self.settle(top, waiting.item, place, out);
         true
     }
 
-    fn place(&self, span: &SpanData, kept: bool, parent: Option<&Place>, overrides: &Overrides, taken: bool) -> Place {
-        if kept {
-            Place::of(place(&self.ids, span, parent, overrides, taken, Remote::default()))
-        } else {
-            Place::of_left_out(parent, overrides)
-        }
+    fn place(
+        &mut self,
+        span: &SpanData,
+        kept: bool,
+        above: Option<&Place>,
+        overrides: &Overrides,
+        taken: bool,
+    ) -> Place {
+        let project = self.placer.ask(span, above);
+        let candidate = Candidate { span, overrides, above, kept, taken, ended: true, project };
+        // What sampling leaves out did not come here.
+        let (place, new_root) = self.placer.place(&candidate, Remote::default).unwrap_or_default();
+        self.new_roots.extend(new_root);
+        place
+    }
+
+    /// The roots that go on with full traces, those since the last call.
+    pub(crate) fn take_new_roots(&mut self) -> Vec<Arc<Node>> {
+        std::mem::take(&mut self.new_roots)
     }
 
     /// The parent of a waiting span, if that one waits too.
@@ -176,10 +193,10 @@ impl<T: AsRef<SpanData>> Held<T> {
     }
 
     /// A span has its place: out it goes, and after it all that waited for it.
-    fn settle(&mut self, key: SpanKey, item: T, kept: bool, place: Place, out: &mut Vec<Placement<T>>) {
+    fn settle(&mut self, key: SpanKey, item: T, place: Place, out: &mut Vec<Placement<T>>) {
         self.placed.insert(key, place.clone());
-        if let Some(node) = place.node.clone().filter(|_| kept) {
-            out.push((item, node));
+        if let Some(node) = place.run() {
+            out.push((item, Arc::clone(node)));
         }
         let mut parents = vec![(key, place)];
         while let Some((key, place)) = parents.pop() {
@@ -189,13 +206,12 @@ impl<T: AsRef<SpanData>> Held<T> {
                 let bytes = waiting.bytes;
                 let Some(waiting) = self.spans.remove(&child) else { continue };
                 self.bytes -= bytes;
-                let kept = waiting.kept;
-                let child_place = self.place(waiting.item.as_ref(), kept, Some(&place), &waiting.overrides, false);
-                self.placed.insert(child, child_place.clone());
-                if let Some(node) = child_place.node.clone().filter(|_| kept) {
-                    out.push((waiting.item, node));
+                let below = self.place(waiting.item.as_ref(), waiting.kept, Some(&place), &waiting.overrides, false);
+                self.placed.insert(child, below.clone());
+                if let Some(node) = below.run() {
+                    out.push((waiting.item, Arc::clone(node)));
                 }
-                parents.push((child, child_place));
+                parents.push((child, below));
             }
         }
     }

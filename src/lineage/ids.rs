@@ -1,6 +1,5 @@
-//! Which ids runs get, and that no two runs get one.
+//! That no two runs get one id.
 
-use super::RunIds;
 use crate::run::RunId;
 use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
@@ -11,9 +10,8 @@ const REMEMBERED: usize = 32_768;
 
 /// LangSmith keeps the first run of an id and drops every other. Ids that are made from span ids differ as
 /// those do; ids that the application chose, and trace ids, are given away here, once each.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ids {
-    pub(super) scheme: RunIds,
     given: Mutex<Given>,
 }
 
@@ -24,10 +22,6 @@ struct Given {
 }
 
 impl Ids {
-    pub(super) fn new(scheme: RunIds) -> Self {
-        Self { scheme, given: Mutex::default() }
-    }
-
     /// Whether the id is free; it is not afterwards.
     pub(super) fn claim(&self, id: RunId) -> bool {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);

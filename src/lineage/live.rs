@@ -1,14 +1,17 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
-use super::{place, Ids, Node, Overrides, Place, Propagation, Remote, RunIds, SpanFilter, SpanKey};
-use opentelemetry::trace::SpanContext;
+use super::place::{Candidate, Place, Placer};
+use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
+use crate::run::{Project, Timestamp};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Traces are spread over this many maps by their ids, so that threads that work on different
 /// traces rarely meet at one lock.
@@ -22,13 +25,15 @@ const ENDED_A_TRACE: usize = 16_384;
 /// The spans that are open, those that ended while their traces are open, and the traces that
 /// ended lately.
 pub(crate) struct Live {
-    ids: Ids,
+    placer: Placer,
     shards: Box<[Shard]>,
     /// All spans that are remembered.
     known: AtomicUsize,
     limit: usize,
     propagation: Propagation,
     filter: SpanFilter,
+    /// A trace that sampling would leave out belongs to one that is sent.
+    has_joined: AtomicBool,
 }
 
 /// On cache lines of its own: neighbours are used by other threads.
@@ -54,9 +59,10 @@ struct Trace {
 #[derive(Debug)]
 struct Entry {
     place: Place,
-    left_out: bool,
     /// The span as it was when it started; `None` once it has ended.
     opened: Option<Box<SpanData>>,
+    /// Its run was sent while it was open.
+    posted: bool,
 }
 
 /// A span that was still open when everything ended.
@@ -64,6 +70,29 @@ struct Entry {
 pub(crate) struct Opened {
     pub(crate) span: SpanData,
     pub(crate) node: Arc<Node>,
+    /// Its run was sent before.
+    pub(crate) posted: bool,
+    /// Roots that went on with its trace.
+    pub(crate) roots: Vec<Arc<Node>>,
+}
+
+/// What becomes of a span that has ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It is a run.
+    Run {
+        node: Arc<Node>,
+        /// It was sent while the span was open.
+        posted: bool,
+        /// A root that goes on with a full trace from this span on.
+        new_root: Option<Arc<Node>>,
+        /// Roots that went on with the trace, which is over now.
+        roots: Vec<Arc<Node>>,
+    },
+    /// The filter does not want it.
+    LeftOut,
+    /// Its trace is not sent.
+    NotSampled,
 }
 
 impl std::fmt::Debug for Live {
@@ -73,34 +102,66 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
-    pub(crate) fn new(run_ids: RunIds, limit: usize, filter: SpanFilter) -> Self {
+    pub(crate) fn new(rules: Rules, limit: usize, filter: SpanFilter) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        let propagation = Propagation::default();
-        Self { ids: Ids::new(run_ids), shards, known: AtomicUsize::new(0), limit, propagation, filter }
+        Self {
+            placer: Placer::new(rules),
+            shards,
+            known: AtomicUsize::new(0),
+            limit,
+            propagation: Propagation::default(),
+            filter,
+            has_joined: AtomicBool::new(false),
+        }
     }
 
-    /// A span has started; `span` is what it had by then.
-    pub(crate) fn start(&self, span: SpanData, context: &Context) {
+    /// Whether a span that starts in this context can be left alone: its trace is not sent. As long as no
+    /// trace was joined to one elsewhere this costs no more than a look at the trace id. Only the first span
+    /// here may say that its trace began elsewhere.
+    pub(crate) fn ignores(&self, span: &SpanContext, context: &Context) -> bool {
+        if self.placer.sampling().may_keep(SpanKey::of(span).trace_id) || !context.has_active_span() {
+            return false;
+        }
+        let above = context.span();
+        let above = above.span_context();
+        let may_join = above.is_remote() || (self.has_joined.load(Ordering::Relaxed) && self.knows(SpanKey::of(above)));
+        !may_join
+    }
+
+    fn knows(&self, key: SpanKey) -> bool {
+        self.lock(key).traces.get(&key.trace_id).is_some_and(|trace| trace.spans.contains_key(&key.span_id))
+    }
+
+    /// A span has started; `span` is what it had by then. `watch` is told of its place if it becomes a run.
+    /// Returns a root that goes on with a full trace from it on.
+    pub(crate) fn start(&self, span: SpanData, context: &Context, watch: impl FnOnce(&Arc<Node>)) -> Option<Arc<Node>> {
         if self.known.load(Ordering::Relaxed) >= self.limit {
             // It is placed when it ends, as well as can be told then.
-            return;
+            return None;
         }
         let key = SpanKey::of(&span.span_context);
         let overrides = Overrides::read(&span.attributes);
         let parent = SpanKey::of_parent(&span, &overrides);
-        let left_out = !self.filter.keeps(&span);
+        let kept = self.filter.keeps(&span);
+        let project = self.ask(&span, parent);
         let mut traces = self.lock(key);
-        let trace = traces.traces.entry(key.trace_id).or_default();
-        let parent = trace.place(parent);
-        let taken = trace.spans.contains_key(&key.span_id);
-        let place = if left_out {
-            Place::of_left_out(parent, &overrides)
-        } else {
-            let is_first = parent.is_none_or(|parent| parent.node.is_none());
-            let remote = if is_first { self.propagation.read(context) } else { Remote::default() };
-            Place::of(place(&self.ids, &span, parent, &overrides, taken, remote))
+        let slot = traces.traces.entry(key.trace_id);
+        let trace = match &slot {
+            Slot::Occupied(trace) => Some(trace.get()),
+            Slot::Vacant(_) => None,
         };
-        let before = trace.spans.insert(key.span_id, Entry { place, left_out, opened: Some(Box::new(span)) });
+        let above = trace.and_then(|trace| trace.place(parent));
+        let taken = trace.is_some_and(|trace| trace.spans.contains_key(&key.span_id));
+        let candidate = Candidate { span: &span, overrides: &overrides, above, kept, taken, ended: false, project };
+        let (place, new_root) = self.placer.place(&candidate, || self.propagation.read(context))?;
+        if !self.placer.sampling().keeps(key.trace_id) && !self.has_joined.load(Ordering::Relaxed) {
+            self.has_joined.store(true, Ordering::Relaxed);
+        }
+        if let Some(node) = place.run() {
+            watch(node);
+        }
+        let trace = slot.or_default();
+        let before = trace.spans.insert(key.span_id, Entry { place, opened: Some(Box::new(span)), posted: false });
         match &before {
             None => {
                 trace.open += 1;
@@ -111,46 +172,123 @@ impl Live {
         }
         drop(traces);
         drop(before);
+        new_root
     }
 
-    /// A span has ended. Its place was settled when it started; one whose start was not seen is
-    /// placed under its parent if that is known. `None` for a span that is left out.
-    pub(crate) fn end(&self, span: &SpanData) -> Option<Arc<Node>> {
+    /// A span has ended. Its place was settled when it started, unless it was left out and is wanted now;
+    /// one whose start was not seen is placed under its parent if that is known.
+    pub(crate) fn end(&self, span: &SpanData) -> Ending {
         let key = SpanKey::of(&span.span_context);
-        let mut traces = self.lock(key);
-        let Some(trace) = traces.traces.get_mut(&key.trace_id) else {
-            drop(traces);
-            let overrides = Overrides::read(&span.attributes);
+        if !self.placer.sampling().may_keep(key.trace_id) && !self.has_joined.load(Ordering::Relaxed) {
+            return Ending::NotSampled;
+        }
+        let settled = self.end_settled(key, span);
+        settled.unwrap_or_else(|| {
             let kept = self.filter.keeps(span);
-            return kept.then(|| place(&self.ids, span, None, &overrides, false, Remote::default()));
-        };
-        let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
-        if opened.is_none() {
-            // Either the start was not seen, or the same ids come once more; then the first span
-            // with them has been sent, and this is a run of its own.
-            if !self.filter.keeps(span) {
-                return None;
-            }
             let overrides = Overrides::read(&span.attributes);
             let parent = SpanKey::of_parent(span, &overrides);
-            let taken = trace.spans.contains_key(&key.span_id);
-            return Some(place(&self.ids, span, trace.place(parent), &overrides, taken, Remote::default()));
+            let project = self.ask(span, parent);
+            let mut traces = self.lock(key);
+            let trace = traces.traces.get_mut(&key.trace_id);
+            let candidate =
+                Candidate { span, overrides: &overrides, above: None, kept, taken: false, ended: true, project };
+            let Some(trace) = trace else { return self.end_unseen(&candidate) };
+            let is_open = trace.spans.get(&key.span_id).is_some_and(|entry| entry.opened.is_some());
+            if !is_open {
+                // Either the start was not seen, or the same ids come once more; then the first span
+                // with them has been sent, and this is a run of its own.
+                let taken = trace.spans.contains_key(&key.span_id);
+                return self.end_unseen(&Candidate { above: trace.place(parent), taken, ..candidate });
+            }
+            let mut ending = Ending::LeftOut;
+            if let Some(entry) = trace.spans.get_mut(&key.span_id).filter(|_| kept) {
+                let candidate = Candidate { above: Some(&entry.place), ..candidate };
+                if let Some((place, new_root)) = self.placer.place(&candidate, Remote::default) {
+                    entry.place = place;
+                    if let Some(node) = entry.place.run().cloned() {
+                        ending = Ending::Run { node, posted: false, new_root, roots: Vec::new() };
+                    }
+                }
+            }
+            let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
+            let closed = self.close(key, trace);
+            let is_over = trace.open == 0;
+            self.forget(key, traces, is_over, closed.is_some());
+            drop((opened, closed));
+            ending
+        })
+    }
+
+    /// A span whose start was seen, and that was kept then.
+    fn end_settled(&self, key: SpanKey, span: &SpanData) -> Option<Ending> {
+        let mut traces = self.lock(key);
+        let trace = traces.traces.get_mut(&key.trace_id)?;
+        let entry = trace.spans.get_mut(&key.span_id)?;
+        let node = Arc::clone(entry.place.run()?);
+        let opened = entry.opened.take()?;
+        let (posted, roots) = (entry.posted, end_trace(&node, span));
+        let closed = self.close(key, trace);
+        let is_over = trace.open == 0;
+        self.forget(key, traces, is_over, closed.is_some());
+        // Memory is given back here, without the lock.
+        drop((opened, closed));
+        Some(Ending::Run { node, posted, new_root: None, roots })
+    }
+
+    fn end_unseen(&self, candidate: &Candidate<'_>) -> Ending {
+        let Some((place, new_root)) = self.placer.place(candidate, Remote::default) else {
+            return Ending::NotSampled;
+        };
+        match place.run().cloned() {
+            Some(node) => Ending::Run { node, posted: false, new_root, roots: Vec::new() },
+            None => Ending::LeftOut,
         }
-        let entry = &trace.spans[&key.span_id];
-        let node = entry.place.node.clone().filter(|_| !entry.left_out);
+    }
+
+    /// Notes that an open span has ended. Returns one of its trace that need not be remembered any longer.
+    fn close(&self, key: SpanKey, trace: &mut Trace) -> Option<Entry> {
         trace.open -= 1;
         trace.ended.push_back(key.span_id);
-        let much = self.known.load(Ordering::Relaxed) > self.limit / 2;
-        let forgotten = if trace.ended.len() > ENDED_A_TRACE || much { trace.forget_first() } else { None };
-        let gone = if trace.open == 0 { traces.finish(key.trace_id, much) } else { None };
+        if trace.ended.len() > ENDED_A_TRACE || self.is_half_full() {
+            trace.forget_first()
+        } else {
+            None
+        }
+    }
+
+    /// Gives up the lock, and traces that need not be remembered any longer.
+    fn forget(&self, key: SpanKey, mut traces: MutexGuard<'_, Traces>, is_over: bool, has_closed: bool) {
+        let gone = if is_over { traces.finish(key.trace_id, self.is_half_full()) } else { None };
         drop(traces);
-        let count = usize::from(forgotten.is_some()) + gone.as_ref().map_or(0, |trace| trace.spans.len());
+        let count = usize::from(has_closed) + gone.as_ref().map_or(0, |trace| trace.spans.len());
         if count > 0 {
             self.known.fetch_sub(count, Ordering::Relaxed);
         }
-        // Memory is given back here, without the lock.
-        drop((opened, forgotten, gone));
-        node
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.known.load(Ordering::Relaxed) > self.limit / 2
+    }
+
+    /// Asks the hook, without a lock, for the project of a trace that begins with this span.
+    fn ask(&self, span: &SpanData, parent: Option<SpanKey>) -> Option<Project> {
+        if !self.placer.has_hook() {
+            return None;
+        }
+        let above = parent.and_then(|parent| {
+            let traces = self.lock(parent);
+            traces.traces.get(&parent.trace_id)?.place(Some(parent)).cloned()
+        });
+        self.placer.ask(span, above.as_ref())
+    }
+
+    /// The span as it was when it started, if it is still open; from now on it counts as sent.
+    pub(crate) fn post(&self, key: SpanKey) -> Option<SpanData> {
+        let mut traces = self.lock(key);
+        let entry = traces.traces.get_mut(&key.trace_id)?.spans.get_mut(&key.span_id)?;
+        let span = entry.opened.as_deref()?.clone();
+        entry.posted = true;
+        Some(span)
     }
 
     /// What counts of what other services send.
@@ -159,21 +297,24 @@ impl Live {
     }
 
     /// The place of a span that is open or ended lately; for one that is left out, of the run that it
-    /// stands in.
+    /// stands in. `None` while nobody knows whether its trace is sent.
     pub(crate) fn find(&self, context: &SpanContext) -> Option<Arc<Node>> {
         let key = SpanKey::of(context);
         let traces = self.lock(key);
-        traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.place.node.clone()
+        let node = traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.place.node.clone();
+        node.filter(|node| !node.trace().is_undecided())
     }
 
-    /// Takes out all spans that are open, parents before children, and forgets the others.
-    pub(crate) fn take_open(&self) -> Vec<Opened> {
+    /// Takes out all spans that are open, parents before children, and forgets the others. They end `now`.
+    pub(crate) fn take_open(&self, now: SystemTime) -> Vec<Opened> {
         let mut open = Vec::new();
         for shard in &self.shards {
             let traces = std::mem::take(&mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
             for entry in traces.traces.into_values().flat_map(|trace| trace.spans.into_values()) {
-                if let Entry { opened: Some(span), place: Place { node: Some(node), .. }, left_out: false } = entry {
-                    open.push(Opened { span: *span, node });
+                if let (Some(node), Some(span)) = (entry.place.run(), entry.opened) {
+                    let span = SpanData { end_time: now, ..*span };
+                    let roots = end_trace(node, &span);
+                    open.push(Opened { span, node: Arc::clone(node), posted: entry.posted, roots });
                 }
             }
         }
@@ -210,7 +351,7 @@ impl Traces {
 }
 
 impl Trace {
-    /// Where the runs below a parent stand that is known.
+    /// The place of a parent that is known.
     fn place(&self, parent: Option<SpanKey>) -> Option<&Place> {
         Some(&self.spans.get(&parent?.span_id)?.place)
     }
@@ -222,5 +363,15 @@ impl Trace {
             Some(Entry { opened: None, .. }) => self.spans.remove(&first),
             _ => None,
         }
+    }
+}
+
+/// If the span is the first of its trace here, the trace ends with it. Returns the roots that went on
+/// with it.
+fn end_trace(node: &Node, span: &SpanData) -> Vec<Arc<Node>> {
+    if node.is_first_here() {
+        node.trace().set_end(Timestamp::from_system_time(span.end_time))
+    } else {
+        Vec::new()
     }
 }

@@ -1,5 +1,6 @@
 //! A run's place in its trace, linked to its parent's.
 
+use super::LocalTrace;
 use crate::json::Object;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -21,6 +22,7 @@ pub(crate) struct Node {
     is_under_agent: bool,
     /// A run below it carries counts of tokens.
     is_counted_below: AtomicBool,
+    trace: Arc<LocalTrace>,
 }
 
 /// Nobody was told of the run yet.
@@ -67,17 +69,33 @@ enum Above {
 
 impl Node {
     pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>, shared: Option<Arc<Shared>>) -> Self {
-        let is_under_agent = parent.is_agent || parent.is_under_agent;
+        let (trace, is_under_agent) = (Arc::clone(&parent.trace), parent.is_agent || parent.is_under_agent);
         let depth = parent.depth + 1;
-        let mut node = Self::new(id, start, Above::Node(parent), depth, shared);
+        let mut node = Self::new(id, start, Above::Node(parent), depth, shared, trace);
         node.is_under_agent = is_under_agent;
         node
     }
 
-    fn new(id: RunId, start: Timestamp, above: Above, depth: u32, shared: Option<Arc<Shared>>) -> Self {
-        let is_counted_below = AtomicBool::new(false);
-        let fate = AtomicU8::new(UNSAID);
-        Self { id, start, above, depth, fate, shared, is_agent: false, is_under_agent: false, is_counted_below }
+    fn new(
+        id: RunId,
+        start: Timestamp,
+        above: Above,
+        depth: u32,
+        shared: Option<Arc<Shared>>,
+        trace: Arc<LocalTrace>,
+    ) -> Self {
+        Self {
+            id,
+            start,
+            above,
+            depth,
+            fate: AtomicU8::new(UNSAID),
+            shared,
+            is_agent: false,
+            is_under_agent: false,
+            is_counted_below: AtomicBool::new(false),
+            trace,
+        }
     }
 
     /// The same node as an agent at work.
@@ -92,10 +110,11 @@ impl Node {
         start: Timestamp,
         parent: Option<DottedOrder>,
         shared: Option<Arc<Shared>>,
+        trace: LocalTrace,
     ) -> Self {
         let depth = parent.as_ref().map_or(0, DottedOrder::depth) + 1;
         let above = parent.map_or(Above::Nothing, |order| Above::Order(Box::new(order)));
-        Self::new(id, start, above, u32::try_from(depth).unwrap_or(u32::MAX), shared)
+        Self::new(id, start, above, u32::try_from(depth).unwrap_or(u32::MAX), shared, Arc::new(trace))
     }
 
     /// Whether an agent called it, near or far above.
@@ -124,9 +143,19 @@ impl Node {
         self.start
     }
 
-    /// What the whole trace has in common; `None` when that is nothing.
+    /// What was given for the whole trace; `None` when that is nothing.
     pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.as_ref()
+    }
+
+    /// The trace, as far as it lies in this process.
+    pub(crate) fn trace(&self) -> &LocalTrace {
+        &self.trace
+    }
+
+    /// Whether it stands under a root that goes on with a full trace, instead of under its true parent.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.trace.part() > 1 && matches!(&self.above, Above::Node(parent) if parent.is_root())
     }
 
     pub(crate) fn depth(&self) -> usize {

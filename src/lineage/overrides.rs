@@ -22,6 +22,7 @@ pub(crate) struct Overrides {
     pub(super) is_agent: bool,
     /// What the runs below take over.
     pub(super) inherited: Option<Box<Shared>>,
+    pub(super) name: Option<String>,
 }
 
 impl Overrides {
@@ -63,9 +64,10 @@ impl Overrides {
             "traceable_parent_otel_span_id" => {
                 self.parent_span = u64::from_str_radix(text, 16).ok().filter(|id| *id != 0)
             }
-            "trace.session_name" if (1..=MAX_PROJECT).contains(&text.len()) => {
+            "trace.session_name" if (1..=super::place::MAX_PROJECT).contains(&text.len()) => {
                 self.project = Some(Project::Name(text.into()))
             }
+            "trace.name" if !text.is_empty() => self.name = Some(text.to_owned()),
             "trace.session_id" => {
                 if let Ok(id) = text.parse() {
                     self.project.get_or_insert(Project::Id(id));
@@ -82,7 +84,7 @@ impl Overrides {
         (agrees(self.id, Some(order.id()))
             && agrees(self.trace_id, Some(order.trace_id()))
             && agrees(self.parent_id, order.parent_id())
-            && order.depth() <= super::MAX_DEPTH)
+            && order.depth() <= super::place::MAX_DEPTH)
             .then_some(order)
     }
 
@@ -92,13 +94,10 @@ impl Overrides {
         (self.parent_id == Some(order.id())
             && self.id != self.parent_id
             && self.trace_id.is_none_or(|id| id == order.trace_id())
-            && order.depth() < super::MAX_DEPTH)
+            && order.depth() < super::place::MAX_DEPTH)
             .then_some(order)
     }
 }
-
-/// Bytes of a project's name. It stands in every run of the trace.
-const MAX_PROJECT: usize = 1000;
 
 /// An id that is no UUID becomes one, always the same: LangSmith takes UUIDs only.
 fn run_id(text: &str) -> RunId {

@@ -106,7 +106,7 @@ impl Propagation {
 }
 
 /// What a context says about the trace of the first span under it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Remote {
     pub(super) order: Option<DottedOrder>,
     pub(super) shared: Option<Arc<Shared>>,

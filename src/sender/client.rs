@@ -3,14 +3,15 @@
 use super::checks::Checks;
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
-use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Work};
+use super::pending::Watch;
+use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Start, Work};
 use super::spool::Spool;
 use super::transport::Transport;
 use super::worker::Worker;
 use crate::config::{Config, FOREVER};
 use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
-use crate::lineage::SpanFilter;
+use crate::lineage::{Live, Node, Sampling, SpanFilter, SpanKey};
 use crate::run::Run;
 use crate::stats::{DropReason, SpoolStats, Stats};
 use opentelemetry_sdk::trace::SpanData;
@@ -70,6 +71,8 @@ struct Inner {
     shut_down: AtomicBool,
     filter: SpanFilter,
     spool: Option<Arc<Spool>>,
+    sampling: Sampling,
+    trace_runs: usize,
 }
 
 /// How much longer than its deadline an answer may take to arrive.
@@ -84,6 +87,15 @@ impl Client {
     /// # Errors
     /// [`ConfigError`] names what to set or to correct.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Self::start(config, None)
+    }
+
+    /// A client that sends the runs of `live`, those that are pending too.
+    pub(crate) fn watching(config: Config, live: &Arc<Live>) -> Result<Self, ConfigError> {
+        Self::start(config, Some(live))
+    }
+
+    fn start(config: Config, live: Option<&Arc<Live>>) -> Result<Self, ConfigError> {
         if !config.tracing {
             return Ok(Self { inner: None });
         }
@@ -96,14 +108,27 @@ impl Client {
         let (hurry, hurried) = watch::channel(Hurry::default());
         let spool = Spool::open(&config, &queue, &notices)?;
         let delivery = Delivery::new(transport, &config, notices.clone(), hurried, spool.clone());
-        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone(), config.hide)
+        let bubble_io = config.selection.bubble_io;
+        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone(), config.hide, bubble_io)
             .with_event_limits(config.events);
         let checks = Checks::new(config.hooks(), notices.clone());
+        let pending = config.selection.pending();
+        let watch = live.zip(pending).map(|(live, (after, _))| Watch::new(Arc::clone(live), after, config.open_spans));
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
         let worker = Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks)
-            .map_err(thread)?;
+            .map_err(thread)?
+            .watching(watch);
         std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
-        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false), filter: config.filter, spool };
+        let inner = Inner {
+            queue,
+            notices,
+            origin,
+            shut_down: AtomicBool::new(false),
+            spool,
+            sampling: config.selection.sampling(),
+            trace_runs: config.rules().trace_runs,
+            filter: config.selection.filter,
+        };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
@@ -205,14 +230,49 @@ impl Client {
     }
 
     /// Hands ended spans over. Where they do not fit into the queue all together, as many as do.
-    pub(crate) fn push_ended(&self, spans: Vec<SpanData>) -> Result<(), SubmitError> {
+    pub(crate) fn push_ended(&self, mut spans: Vec<SpanData>) -> Result<(), SubmitError> {
         let Some(inner) = &self.inner else { return Ok(()) };
+        let is_sampled = |span: &SpanData| inner.sampling.keeps(SpanKey::of(&span.span_context).trace_id);
+        if !inner.sampling.keeps_errors() {
+            let all = spans.len();
+            spans.retain(is_sampled);
+            self.count_not_sampled(all - spans.len());
+        }
+        if spans.is_empty() {
+            return Ok(());
+        }
         let fits = spans.len() == 1 || inner.queue.has_room(spans.iter().map(span_bytes).sum());
-        let ended = spans.into_iter().map(|span| Ended { kept: inner.filter.keeps(&span), span });
+        let ended = spans.into_iter().map(|span| Ended {
+            kept: inner.filter.keeps(&span),
+            undecided: !is_sampled(&span),
+            span,
+        });
         if fits {
             return self.push(Work::Ended(ended.collect()));
         }
         ended.map(|ended| self.push(Work::Ended(vec![ended]))).fold(Ok(()), Result::and)
+    }
+
+    /// Hands over a root that goes on with a full trace.
+    pub(crate) fn push_root(&self, root: Arc<Node>) {
+        let Some(inner) = &self.inner else { return };
+        inner.notices.tell_full(root.trace(), inner.trace_runs);
+        // What is not taken is counted there.
+        let _ = self.push(Work::Root(root));
+    }
+
+    /// Has an eye on a span that has just started: it may be sent while it is open.
+    pub(crate) fn watch(&self, key: SpanKey, node: Arc<Node>) {
+        // What cannot be watched is sent when it ends.
+        let Some(inner) = self.inner.as_ref().filter(|_| !node.trace().is_undecided()) else { return };
+        inner.queue.push_start(Start { at: Instant::now(), key, node });
+    }
+
+    /// Counts spans that sampling leaves out.
+    pub(crate) fn count_not_sampled(&self, spans: usize) {
+        if let Some(inner) = self.inner.as_ref().filter(|_| spans > 0) {
+            inner.queue.counters.not_sampled(spans as u64);
+        }
     }
 
     pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {

@@ -1,5 +1,6 @@
 //! What is told to the person who runs the application: each thing once, in one line.
 
+use crate::lineage::LocalTrace;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -21,6 +22,7 @@ pub(crate) enum Notice {
     SpoolFull,
     SpoolFailed,
     Rejected,
+    TraceFull,
 }
 
 /// Remembers what has been told. Everything later is only counted.
@@ -51,6 +53,18 @@ impl Notices {
         // Without a thread there is no line; the counters still tell.
         let thread = std::thread::Builder::new().name("langsmith-log".into()).spawn(move || log(&text));
         lock(&self.0.writing).extend(thread.ok());
+    }
+
+    /// A trace has as many runs as it may.
+    pub(crate) fn tell_full(&self, trace: &LocalTrace, runs: usize) {
+        self.warn(Notice::TraceFull, || {
+            format!(
+                "the trace {} ({:?}) has more than {runs} runs and goes on below another root, which names it as \
+                 continues_trace_id; further such traces are not told",
+                trace.id(),
+                trace.name(),
+            )
+        });
     }
 
     /// Waits a moment until all lines are written: a program that ends takes its threads with it.

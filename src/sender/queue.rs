@@ -4,7 +4,7 @@
 //! the first item comes after a rest, and when much has piled up; in between it looks by itself.
 
 use crate::error::{FlushError, SubmitError};
-use crate::lineage::Node;
+use crate::lineage::{Node, SpanKey};
 use crate::run::Run;
 use crate::stats::{Counters, DropReason};
 use crossbeam_queue::SegQueue;
@@ -22,6 +22,12 @@ pub(crate) enum Work {
     Placed(Placed),
     /// Ended spans whose places are not known.
     Ended(Vec<Ended>),
+    /// A span that may have to be sent while it is open.
+    Start(Start),
+    /// A root that goes on with a full trace.
+    Root(Arc<Node>),
+    /// The trace of such a root has ended.
+    RootEnd(Arc<Node>),
     Run(Box<Run>),
     /// More about a run that was submitted before.
     Update(Box<Run>),
@@ -31,12 +37,13 @@ pub(crate) enum Work {
 
 impl Work {
     /// How many runs it stands for. An update counts when it is known to be sent, or lost, by
-    /// itself: it may join its post.
+    /// itself: it may join its post. So do the runs of a trace that sampling may leave out.
     fn runs(&self) -> u64 {
         match self {
-            Self::Placed(_) | Self::Run(_) => 1,
-            Self::Ended(spans) => spans.iter().filter(|ended| ended.kept).count() as u64,
-            Self::Update(_) | Self::Flush(_) => 0,
+            Self::Placed(Placed { node, .. }) | Self::Root(node) => u64::from(!node.trace().is_undecided()),
+            Self::Run(_) => 1,
+            Self::Ended(spans) => spans.iter().filter(|ended| ended.kept && !ended.undecided).count() as u64,
+            Self::Update(_) | Self::RootEnd(_) | Self::Start(_) | Self::Flush(_) => 0,
         }
     }
 
@@ -46,7 +53,9 @@ impl Work {
             Self::Placed(placed) => placed.bytes,
             Self::Ended(spans) => spans.iter().map(|ended| span_bytes(&ended.span)).sum(),
             Self::Run(run) | Self::Update(run) => run_bytes(run),
-            Self::Flush(_) => 0,
+            Self::Start(_) => size_of::<Self>(),
+            // Without these a whole trace could not be shown, and there is one in thousands of runs.
+            Self::Root(_) | Self::RootEnd(_) | Self::Flush(_) => 0,
         }
     }
 }
@@ -56,8 +65,19 @@ pub(crate) struct Ended {
     pub(crate) span: SpanData,
     /// Whether it becomes a run.
     pub(crate) kept: bool,
+    /// Sampling leaves it out unless something in its trace says otherwise.
+    pub(crate) undecided: bool,
 }
 
+/// A span that has started.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) at: Instant,
+    pub(crate) key: SpanKey,
+    pub(crate) node: Arc<Node>,
+}
+
+#[derive(Debug)]
 pub(crate) struct Placed {
     /// About how much memory the span takes.
     bytes: usize,
@@ -65,15 +85,22 @@ pub(crate) struct Placed {
     pub(crate) node: Arc<Node>,
     /// The span never ended: it is sent as interrupted.
     pub(crate) interrupted: bool,
+    /// Its run was sent while it was open.
+    pub(crate) posted: bool,
 }
 
 impl Placed {
     pub(crate) fn new(span: SpanData, node: Arc<Node>) -> Self {
-        Self { bytes: span_bytes(&span), span, node, interrupted: false }
+        Self { bytes: span_bytes(&span), span, node, interrupted: false, posted: false }
     }
 
     pub(crate) fn interrupted(span: SpanData, node: Arc<Node>) -> Self {
         Self { interrupted: true, ..Self::new(span, node) }
+    }
+
+    /// Whether its run was sent while it was open.
+    pub(crate) fn posted(self, posted: bool) -> Self {
+        Self { posted, ..self }
     }
 }
 
@@ -118,6 +145,9 @@ impl std::fmt::Debug for Work {
         f.write_str(match self {
             Self::Placed(_) => "Placed",
             Self::Ended(_) => "Ended",
+            Self::Start(_) => "Start",
+            Self::Root(_) => "Root",
+            Self::RootEnd(_) => "RootEnd",
             Self::Run(_) => "Run",
             Self::Update(_) => "Update",
             Self::Flush(_) => "Flush",
@@ -149,8 +179,8 @@ impl Queue {
     /// Takes work, or drops and counts it.
     pub(crate) fn push(&self, work: Work) -> Result<(), Dropped> {
         let (runs, bytes) = (work.runs(), work.bytes());
-        // An update that is lost here is lost by itself.
-        let lost = if matches!(work, Work::Update(_)) { 1 } else { runs };
+        // What counts later is lost by itself here.
+        let lost = if matches!(work, Work::Update(_) | Work::RootEnd(_) | Work::Placed(_)) { 1 } else { runs };
         if self.closed.load(Ordering::Acquire) {
             return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, lost));
         }
@@ -167,6 +197,16 @@ impl Queue {
             self.answer_ended();
         }
         Ok(())
+    }
+
+    /// Takes a span that has started, if there is room. Nothing is lost where there is none.
+    pub(super) fn push_start(&self, start: Start) {
+        let work = Work::Start(start);
+        if !self.closed.load(Ordering::Acquire) && self.has_room(work.bytes()) {
+            self.bytes.fetch_add(work.bytes(), Ordering::Relaxed);
+            self.items.push(work);
+            self.wake_if(false);
+        }
     }
 
     /// Whether so much more would be taken at this moment.
@@ -211,7 +251,7 @@ impl Queue {
                 (flush.reply)(Err(FlushError::ShutDown));
                 continue;
             }
-            if matches!(work, Work::Update(_)) {
+            if matches!(work, Work::Update(_) | Work::RootEnd(_)) {
                 self.counters.drop_submitted(DropReason::ShutDown, 1);
             } else {
                 self.counters.take(work.runs());

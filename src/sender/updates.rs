@@ -8,31 +8,59 @@ use rustc_hash::{FxHashMap, FxHashSet};
 #[derive(Debug, Default)]
 pub(crate) struct Updates {
     /// Posts for the batch that fills up.
-    open: Vec<Run>,
+    open: Vec<Counted>,
     /// Posts in batches that are not done, with the numbers of those.
     posted: FxHashMap<RunId, u64>,
     /// Updates whose posts are on their way, by the numbers of the posts' batches.
-    waiting: Vec<(u64, Run)>,
+    waiting: Vec<(u64, Counted)>,
     /// Posts that are kept on disk.
     on_disk: FxHashSet<RunId>,
 }
 
+/// A run, and whether it was counted as submitted when it was handed in.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) run: Run,
+    pub(crate) is_counted: bool,
+}
+
 impl Updates {
     /// Keeps a post back until the batch is finished.
-    pub(crate) fn post(&mut self, run: Run) {
-        self.open.push(run);
+    pub(crate) fn post(&mut self, run: Run, is_counted: bool) {
+        self.open.push(Counted { run, is_counted });
     }
 
     /// Takes an update. It comes back when nothing stands in its way.
     pub(crate) fn update(&mut self, run: Run) -> Option<Run> {
-        let id = run.id();
-        if let Some(post) = self.open.iter_mut().find(|post| post.id() == id) {
-            post.merge(run);
-            return None;
+        match self.open_post(run.id()) {
+            Some(post) => {
+                post.run.merge(run);
+                None
+            }
+            None => self.wait(run, false),
         }
-        match self.posted.get(&id) {
+    }
+
+    /// Takes a run that has ended, with all that is known of it, and that was counted. It comes back when
+    /// nothing stands in its way.
+    pub(crate) fn complete(&mut self, run: Run) -> Option<Run> {
+        match self.open_post(run.id()) {
+            Some(post) => {
+                *post = Counted { run, is_counted: true };
+                None
+            }
+            None => self.wait(run, true),
+        }
+    }
+
+    fn open_post(&mut self, id: RunId) -> Option<&mut Counted> {
+        self.open.iter_mut().find(|post| post.run.id() == id)
+    }
+
+    fn wait(&mut self, run: Run, is_counted: bool) -> Option<Run> {
+        match self.posted.get(&run.id()) {
             Some(&batch) => {
-                self.waiting.push((batch, run));
+                self.waiting.push((batch, Counted { run, is_counted }));
                 None
             }
             None => Some(run),
@@ -45,7 +73,7 @@ impl Updates {
     }
 
     /// The posts that were kept back, for the batch that is finished now.
-    pub(crate) fn take_posts(&mut self) -> Vec<Run> {
+    pub(crate) fn take_posts(&mut self) -> Vec<Counted> {
         std::mem::take(&mut self.open)
     }
 
@@ -67,7 +95,7 @@ impl Updates {
     }
 
     /// A batch is done: the updates that waited for it may go.
-    pub(crate) fn batch_done(&mut self, batch: u64, kept: bool) -> Vec<Run> {
+    pub(crate) fn batch_done(&mut self, batch: u64, kept: bool) -> Vec<Counted> {
         if !self.posted.is_empty() {
             let done = self.posted.extract_if(|_, number| *number == batch).map(|(id, _)| id);
             if kept {
@@ -81,8 +109,8 @@ impl Updates {
         }
         let (done, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|(number, _)| *number == batch);
         self.waiting = waiting;
-        let done: Vec<(u64, Run)> = done;
-        done.into_iter().map(|(_, run)| run).collect()
+        let done: Vec<(u64, Counted)> = done;
+        done.into_iter().map(|(_, update)| update).collect()
     }
 
     /// How many updates wait.
@@ -90,8 +118,10 @@ impl Updates {
         self.waiting.len()
     }
 
-    /// Forgets the updates that wait, and says how many those are.
-    pub(crate) fn clear(&mut self) -> u64 {
-        std::mem::take(&mut self.waiting).len() as u64
+    /// Forgets the updates that wait, and says how many those are: all, and of these the counted ones.
+    pub(crate) fn clear(&mut self) -> (u64, u64) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let counted = waiting.iter().filter(|(_, update)| update.is_counted).count();
+        (waiting.len() as u64, counted as u64)
     }
 }

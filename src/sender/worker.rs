@@ -1,21 +1,26 @@
 //! The sender's thread: takes work off the queue, makes batches and sees them off.
 
+mod spans;
+
 use super::batch::{Batch, OpenBatch};
 use super::checks::{Checks, Verdict};
 use super::delivery::{Delivery, Done, Flight, Hurry};
 use super::encode::{Operation, Shared};
 use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
-use super::queue::{span_bytes, Ended, Flush, Placed, Queue, Work};
+use super::pending::Watch;
+use super::queue::{Flush, Queue, Work};
 use super::replay::Replay;
-use super::updates::Updates;
+use super::tail::{Tail, Undecided};
+use super::updates::{Counted, Updates};
 use crate::config::Config;
-use crate::convert::{is_counted, Converter};
+use crate::convert::Converter;
 use crate::error::FlushError;
 use crate::lineage::{Held, Node};
-use crate::run::Run;
+use crate::run::{Run, RunId};
 use crate::stats::{DropReason, Stats};
 use opentelemetry_sdk::trace::SpanData;
+use rustc_hash::FxHashSet;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
@@ -56,6 +61,17 @@ pub(crate) struct Worker {
     backlog_limit: usize,
 
     held: Held<HeldSpan>,
+    /// Spans that are sent while they are open; `None` when none are.
+    watch: Option<Watch>,
+    tail: Tail,
+    trace_runs: usize,
+    /// A hook may drop runs, and has to see them before those below.
+    parents_first: bool,
+    /// Open spans that a check kept from being sent before they end.
+    unposted: FxHashSet<RunId>,
+    /// Roots that go on with full traces: those that were sent without an end, and those whose end came first.
+    open_roots: FxHashSet<RunId>,
+    ended_roots: FxHashSet<RunId>,
     placed: Vec<(HeldSpan, Arc<Node>)>,
     batch: OpenBatch,
     /// When the batch is finished at the latest.
@@ -94,11 +110,15 @@ struct Pending {
 }
 
 /// A span that waits for its parent.
-struct HeldSpan(SpanData);
+struct HeldSpan {
+    span: SpanData,
+    /// It is not counted as submitted yet.
+    undecided: bool,
+}
 
 impl AsRef<SpanData> for HeldSpan {
     fn as_ref(&self) -> &SpanData {
-        &self.0
+        &self.span
     }
 }
 
@@ -124,7 +144,14 @@ impl Worker {
             flush_interval: config.flush_interval,
             concurrency: config.concurrency,
             backlog_limit: config.queue_bytes / BACKLOG_PART,
-            held: Held::new(config.run_ids, config.held.bytes, config.held.time),
+            held: Held::new(config.rules(), config.held.bytes, config.held.time),
+            watch: None,
+            tail: Tail::new(config.held.bytes, config.held.time),
+            trace_runs: config.rules().trace_runs,
+            parents_first: config.on_run.is_some(),
+            unposted: FxHashSet::default(),
+            open_roots: FxHashSet::default(),
+            ended_roots: FxHashSet::default(),
             placed: Vec::new(),
             batch: OpenBatch::new(config.compression_level)?,
             due: None,
@@ -144,6 +171,11 @@ impl Worker {
         })
     }
 
+    /// Sends spans while they are open, those that `watch` has an eye on.
+    pub(crate) fn watching(self, watch: Option<Watch>) -> Self {
+        Self { watch, ..self }
+    }
+
     /// Works until the last flush is answered.
     pub(crate) async fn run(mut self) {
         let mut replay =
@@ -154,6 +186,8 @@ impl Worker {
             let more = self.take_work();
             let now = Instant::now();
             self.expire_held(now);
+            self.post_pending(now);
+            self.settle_tail(now);
             if self.due.is_some_and(|due| due <= now) {
                 self.finish_batch();
             }
@@ -185,6 +219,7 @@ impl Worker {
                 self.batch_done(done);
             }
         }
+        self.queue.counters.not_sampled(self.tail.clear() as u64);
         self.queue.end();
     }
 
@@ -209,15 +244,17 @@ impl Worker {
             let Some(work) = self.queue.pop() else { return false };
             let bytes = work.bytes();
             match work {
-                Work::Placed(Placed { span, node, interrupted, .. }) => self.add_span(&span, &node, interrupted),
-                Work::Ended(spans) => {
-                    let now = Instant::now();
-                    for Ended { span, kept } in spans {
-                        let bytes = span_bytes(&span);
-                        self.held.add(HeldSpan(span), kept, bytes, now, &mut self.placed);
-                        self.add_placed();
+                Work::Placed(placed) => self.add_live(placed),
+                Work::Ended(spans) => self.add_ended(spans),
+                Work::Start(start) => {
+                    if let Some(watch) = &mut self.watch {
+                        watch.add(start);
                     }
                 }
+                Work::Root(root) if root.trace().is_undecided() => self.add_undecided(Undecided::Root(root)),
+                Work::Root(root) => self.add_root(&root),
+                Work::RootEnd(root) if root.trace().is_undecided() => self.add_undecided(Undecided::RootEnd(root)),
+                Work::RootEnd(root) => self.end_root(&root),
                 Work::Run(run) => self.add_submitted(*run),
                 Work::Update(run) => self.update(*run),
                 Work::Flush(flush) => self.begin_flush(flush),
@@ -230,16 +267,19 @@ impl Worker {
     /// Sleeps until there is something to do.
     async fn wait(&mut self) {
         let full = self.backlog_bytes > self.backlog_limit;
-        if !full && !self.queue.rest(self.due.is_some()) {
+        let watched = self.watch.as_ref().and_then(Watch::deadline);
+        if !full && !self.queue.rest(self.due.is_some() || watched.is_some()) {
             return;
         }
         let impatient = self.flushes.iter().any(|pending| pending.flush.impatient);
         let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
-        // A batch may be full before it is due.
+        // A batch may be full before it is due; and what ends while spans are watched wakes nobody either.
         let look = self.due.map(|due| due.min(Instant::now() + LOOK));
         // Requests may begin to fail while memory is full.
         let spill = (full && self.delivery.spool.is_some()).then(|| Instant::now() + LOOK);
-        let deadline = [look, self.held.deadline(), self.last_flush, failing, spill].into_iter().flatten().min();
+        let watched = watched.map(|watched| watched.min(Instant::now() + self.flush_interval.min(LOOK)));
+        let held = [self.held.deadline(), self.tail.deadline()];
+        let deadline = [look, watched, self.last_flush, failing, spill].into_iter().chain(held).flatten().min();
         let sleep = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -264,33 +304,18 @@ impl Worker {
         self.queue.awake();
     }
 
-    fn add_placed(&mut self) {
-        let mut placed = std::mem::take(&mut self.placed);
-        // Parents come first here, and have to know what is counted below them.
-        if placed.len() > 1 {
-            for (_, node) in placed.iter().filter(|(span, _)| is_counted(&span.0)) {
-                node.count_for_those_above();
-            }
-        }
-        for (span, node) in placed.drain(..) {
-            self.add_span(&span.0, &node, false);
-        }
-        self.placed = placed;
-    }
-
-    fn expire_held(&mut self, now: Instant) {
-        self.held.expire(now, &mut self.placed);
-        self.add_placed();
-    }
-
     /// Converts a span. A panic in the converter costs this span and nothing else.
-    fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool) {
+    fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool, posted: bool) {
         if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
             let verdict = self.checks.span(&mut run, node);
-            if self.passes(&verdict) {
-                self.add_run(&run, Operation::Post);
+            match self.passes(&verdict) {
+                true if posted && !self.unposted.remove(&run.id()) => self.complete(run),
+                true => {
+                    self.add_run(&run, Operation::Post);
+                    self.converter.recycle(run);
+                }
+                false => self.converter.recycle(run),
             }
-            self.converter.recycle(run);
             return;
         }
         self.queue.counters.take(1);
@@ -318,7 +343,7 @@ impl Worker {
     fn add_submitted(&mut self, mut run: Run) {
         let verdict = self.checks.run(&mut run);
         match self.passes(&verdict) {
-            true if run.end.is_none() => self.add_post(run),
+            true if run.end.is_none() => self.add_post(run, true),
             true => self.add_run(&run, Operation::Post),
             false => {}
         }
@@ -329,13 +354,13 @@ impl Worker {
             return;
         }
         if let Some(run) = self.updates.update(run) {
-            self.add_update(&run);
+            self.add_update(&run, false);
         }
     }
 
     /// A run that has not ended is kept until its batch is due: its end may still meet it.
-    fn add_post(&mut self, run: Run) {
-        self.updates.post(run);
+    fn add_post(&mut self, run: Run, is_counted: bool) {
+        self.updates.post(run, is_counted);
         self.due.get_or_insert(Instant::now() + self.flush_interval);
         if self.updates.posts() as u64 >= self.limits.runs {
             self.finish_batch();
@@ -353,8 +378,8 @@ impl Worker {
     }
 
     /// An update that did not meet its post is counted from now on.
-    fn add_update(&mut self, run: &Run) {
-        self.queue.counters.submit(1);
+    fn add_update(&mut self, run: &Run, is_counted: bool) {
+        self.queue.counters.submit(u64::from(!is_counted));
         self.add_run(run, Operation::Patch);
     }
 
@@ -371,7 +396,8 @@ impl Worker {
     /// Finishes the batch, posts that were kept back included.
     fn finish_batch(&mut self) {
         self.due = None;
-        for post in self.updates.take_posts() {
+        for Counted { run: post, is_counted } in self.updates.take_posts() {
+            self.queue.counters.submit(u64::from(!is_counted));
             self.queue.counters.take(1);
             if self.batch.runs() >= self.limits.runs {
                 self.seal();
@@ -447,8 +473,8 @@ impl Worker {
         while self.flights.try_join_next().is_some() {}
         let updates = self.updates.batch_done(number, kept);
         if !updates.is_empty() {
-            for update in updates {
-                self.add_update(&update);
+            for Counted { run, is_counted } in updates {
+                self.add_update(&run, is_counted);
             }
             if !self.flushes.is_empty() {
                 // Who flushes waits for these too.
@@ -473,6 +499,8 @@ impl Worker {
         if flush.last {
             self.held.release_all(&mut self.placed);
             self.add_placed();
+            let left = self.tail.clear();
+            self.queue.counters.not_sampled(left as u64);
             let deadline = self.sending_deadline(flush.deadline);
             self.last_flush = Some(self.last_flush.map_or(deadline, |earlier| earlier.min(deadline)));
         }
@@ -551,7 +579,10 @@ impl Worker {
             drop(Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone()));
         }
         self.unfinished.clear();
-        self.queue.counters.drop_submitted(DropReason::ShutDown, self.updates.clear());
+        let (waiting, counted) = self.updates.clear();
+        self.queue.counters.submit(waiting - counted);
+        self.queue.counters.take(waiting);
+        self.queue.counters.drop_taken(DropReason::ShutDown, waiting);
         self.queue.end();
     }
 }

@@ -1,0 +1,254 @@
+//! Gives each span its place.
+
+use super::ids::Ids;
+use super::local_trace::{self, LocalTrace};
+use super::node::{Node, Shared};
+use super::{Overrides, Remote, RunIds, Sampling, SpanKey};
+use crate::run::{DottedOrder, Project, RunId, Timestamp};
+use opentelemetry_sdk::trace::SpanData;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A trace deeper than this goes on in a new root: with 59 characters a level, the dotted orders of
+/// such a chain would outweigh everything else in it.
+pub(super) const MAX_DEPTH: usize = 2000;
+/// Bytes of a project's name. It stands in every run of the trace.
+pub(super) const MAX_PROJECT: usize = 1000;
+
+/// Says which project the traces below a span go to.
+#[derive(Clone)]
+pub(crate) struct ProjectFor(pub(crate) Arc<ProjectHook>);
+
+type ProjectHook = dyn Fn(&SpanData) -> Option<String> + Send + Sync;
+
+impl std::fmt::Debug for ProjectFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProjectFor")
+    }
+}
+
+impl ProjectFor {
+    fn ask(&self, span: &SpanData) -> Option<Project> {
+        // A hook that panics has no answer.
+        let name = catch_unwind(AssertUnwindSafe(|| (self.0)(span))).ok()??;
+        let name = name.trim();
+        (1..=MAX_PROJECT).contains(&name.len()).then(|| Project::Name(name.into()))
+    }
+}
+
+/// What a configuration says of places.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) run_ids: RunIds,
+    /// The most runs of one trace.
+    pub(crate) trace_runs: usize,
+    pub(crate) sampling: Sampling,
+    pub(crate) project_for: Option<ProjectFor>,
+}
+
+/// What a span means for those below it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// Of a span that is left out, that of the nearest run above it, if there is one.
+    pub(super) node: Option<Arc<Node>>,
+    pub(super) left_out: bool,
+    /// Where there is no run above a span that is left out: what it hands down to those below.
+    handed_down: Option<Arc<Remote>>,
+    /// What those below take over, where spans say it that are left out under a run.
+    passed: Option<Arc<Shared>>,
+}
+
+impl Place {
+    fn of(node: Arc<Node>) -> Self {
+        Self { node: Some(node), ..Self::default() }
+    }
+
+    /// What the runs below take over.
+    fn shared(&self) -> Option<&Arc<Shared>> {
+        self.passed.as_ref().or_else(|| self.node.as_ref()?.shared())
+    }
+
+    /// The run that the span itself becomes.
+    pub(super) fn run(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref().filter(|_| !self.left_out)
+    }
+}
+
+/// A span that is to be placed.
+pub(super) struct Candidate<'a> {
+    pub(super) span: &'a SpanData,
+    pub(super) overrides: &'a Overrides,
+    /// The place of its parent, if that was placed before.
+    pub(super) above: Option<&'a Place>,
+    /// Whether it becomes a run.
+    pub(super) kept: bool,
+    /// Its own id is in use already, so that a new one has to be drawn.
+    pub(super) taken: bool,
+    /// `span` has ended.
+    pub(super) ended: bool,
+    /// What the hook says of a trace that begins with it; see [`Placer::ask`].
+    pub(super) project: Option<Project>,
+}
+
+pub(super) struct Placer {
+    rules: Rules,
+    ids: Ids,
+}
+
+impl Placer {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self { rules, ids: Ids::default() }
+    }
+
+    pub(super) fn sampling(&self) -> Sampling {
+        self.rules.sampling
+    }
+
+    /// Asks the hook for the project of a trace that begins with this span, unless there is one above. Not
+    /// to be called with a lock held: the hook is the application's.
+    pub(super) fn ask(&self, span: &SpanData, above: Option<&Place>) -> Option<Project> {
+        let hook = self.rules.project_for.as_ref()?;
+        let is_settled = above.is_some_and(|above| {
+            let shared = above.handed_down.as_ref().and_then(|remote| remote.shared.as_ref());
+            above.node.is_some() || shared.is_some_and(|shared| shared.project.is_some())
+        });
+        if is_settled {
+            return None;
+        }
+        hook.ask(span)
+    }
+
+    pub(super) fn has_hook(&self) -> bool {
+        self.rules.project_for.is_some()
+    }
+
+    /// Gives a span its place under its parent, or at the top; `read` tells what its context says of a
+    /// trace elsewhere. `None` for a span of a trace that sampling leaves out. The second value is a root
+    /// that goes on with a full trace from this span on.
+    pub(super) fn place(
+        &self,
+        candidate: &Candidate<'_>,
+        read: impl FnOnce() -> Remote,
+    ) -> Option<(Place, Option<Arc<Node>>)> {
+        let Candidate { span, overrides, above, kept, ref project, .. } = *candidate;
+        // A span that says it is a root takes nothing over from its parent but that its trace is sent.
+        let around = above.and_then(|above| above.node.as_ref());
+        let above = above.filter(|_| !overrides.is_root);
+        if let Some((above, parent)) = above.and_then(|above| Some((above, above.node.as_ref()?))) {
+            let shared = overrides.pass_on(above.shared());
+            if kept {
+                let (node, new) = self.node(candidate, Some(parent), None, shared.as_ref(), false);
+                return Some((Place::of(node), new));
+            }
+            parent.trace().set_filtered();
+            let passed = shared.filter(|_| overrides.inherited.is_some()).or_else(|| above.passed.clone());
+            return Some((Place { node: Some(Arc::clone(parent)), left_out: true, handed_down: None, passed }, None));
+        }
+        let mut remote = match above.and_then(|above| above.handed_down.as_deref()) {
+            Some(handed_down) => handed_down.clone(),
+            None => read(),
+        };
+        let order = overrides.parent_order().cloned();
+        let joins =
+            order.is_some() || overrides.consistent_order().is_some() || (remote.order.is_some() && !overrides.is_root);
+        let is_sampled = joins
+            || around.is_some_and(|node| !node.trace().is_undecided())
+            || self.rules.sampling.keeps(SpanKey::of(&span.span_context).trace_id);
+        if !is_sampled && !self.rules.sampling.keeps_errors() {
+            return None;
+        }
+        // The project of the span's attributes, of the baggage, or of the hook. A trace that began
+        // elsewhere stays in its project.
+        let is_known = joins || remote.shared.as_ref().is_some_and(|shared| shared.project.is_some());
+        if let Some(project) = overrides.project.as_ref().or(project.as_ref().filter(|_| !is_known)) {
+            let shared = remote.shared.as_deref().cloned().unwrap_or_default();
+            remote.shared = Some(Arc::new(Shared { project: Some(project.clone()), ..shared }));
+        }
+        let shared = overrides.pass_on(remote.shared.as_ref());
+        if kept {
+            let (node, new) = self.node(candidate, None, remote.order, shared.as_ref(), !is_sampled);
+            if above.is_some_and(|above| above.left_out) {
+                node.trace().set_filtered();
+            }
+            return Some((Place::of(node), new));
+        }
+        let own_above = || overrides.consistent_order().and_then(DottedOrder::parent);
+        remote.order = order.or_else(own_above).or(remote.order.filter(|_| !overrides.is_root));
+        remote.shared = shared;
+        Some((Place { left_out: true, handed_down: Some(Arc::new(remote)), ..Place::default() }, None))
+    }
+
+    fn node(
+        &self,
+        candidate: &Candidate<'_>,
+        parent: Option<&Arc<Node>>,
+        order: Option<DottedOrder>,
+        shared: Option<&Arc<Shared>>,
+        undecided: bool,
+    ) -> (Arc<Node>, Option<Arc<Node>>) {
+        let Candidate { span, overrides, taken, ended, .. } = *candidate;
+        let ids = &self.ids;
+        let own_start = Timestamp::from_system_time(span.start_time);
+        let undecided = undecided || parent.is_some_and(|parent| parent.trace().is_undecided());
+        // What stands too deep is a trace of its own, in the same project.
+        let parent = parent.filter(|parent| parent.depth() < MAX_DEPTH);
+        let first = |id, start, above: Option<DottedOrder>| {
+            let name = overrides.name.clone().map_or_else(|| span.name.clone(), Into::into);
+            let trace = LocalTrace::new(name, id, start, above.as_ref(), shared.cloned()).undecided(undecided);
+            if ended {
+                trace.set_end(Timestamp::from_system_time(span.end_time));
+            }
+            Arc::new(Node::under_order(id, start, above, shared.cloned(), trace).agent(overrides.is_agent))
+        };
+
+        if let Some(order) = overrides.consistent_order().filter(|order| ids.claim(order.id())) {
+            return (first(order.id(), order.start(), order.parent()), None);
+        }
+        let linked = overrides.parent_order();
+        let parent = parent.filter(|_| linked.is_none());
+        // A parent that is named by its run id can be any run further up.
+        let parent = match overrides.parent_id {
+            Some(id) => parent.map(|parent| parent.find_upwards(id).unwrap_or(parent)),
+            None => parent,
+        };
+        let (parent, new) = match parent.map(|parent| local_trace::room(parent, self.rules.trace_runs)) {
+            Some((parent, new)) => (Some(parent), new),
+            None => (None, None),
+        };
+        let above = linked
+            .cloned()
+            .or(order)
+            .filter(|order| parent.is_none() && !overrides.is_root && order.depth() < MAX_DEPTH);
+        let earliest = parent.map(|parent| parent.start()).or_else(|| above.as_ref().map(DottedOrder::start));
+        let start = earliest.map_or(own_start, |earliest| own_start.max(earliest));
+        let key = SpanKey::of(&span.span_context);
+        // A local root has a parent elsewhere, and its sibling there could be one too.
+        let is_whole_trace = u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0;
+        let trace_id = RunId::from(Uuid::from_u128(key.trace_id));
+        let derived = || match self.rules.run_ids {
+            _ if taken => RunId::random(start),
+            RunIds::V7 => RunId::derived(start, key.trace_id, key.span_id),
+            RunIds::Otel if is_whole_trace && ids.claim(trace_id) => trace_id,
+            RunIds::Otel => Uuid::from_u128(u128::from(key.span_id)).into(),
+        };
+        let is_root = parent.is_none() && above.is_none();
+        // A root whose parent is named belongs to a trace that has a root of its own.
+        let wanted = overrides.id.or(overrides.trace_id.filter(|_| is_root && overrides.parent_id.is_none()));
+        let used_above = |id: &RunId| {
+            parent.is_some_and(|parent| parent.has_id(*id))
+                || above.as_ref().is_some_and(|order| order.ids().any(|other| other == *id))
+        };
+        let id = match wanted.filter(|id| !used_above(id) && ids.claim(*id)) {
+            Some(id) => id,
+            None => Some(derived()).filter(|id| !(taken && used_above(id))).unwrap_or_else(|| RunId::random(start)),
+        };
+        let node = match parent {
+            Some(parent) => {
+                Arc::new(Node::under(id, start, Arc::clone(parent), shared.cloned()).agent(overrides.is_agent))
+            }
+            None => first(id, start, above),
+        };
+        (node, new)
+    }
+}
