@@ -10,8 +10,10 @@ pub enum DropReason {
     QueueFull,
     /// It came after the shutdown, or the shutdown's time ran out.
     ShutDown,
-    /// The key or the workspace was not accepted (401, 403).
+    /// The key or the workspace was not accepted (401, 403) until the retry deadline.
     Unauthorized,
+    /// LangSmith took no more because of a rate limit or a quota (429) until the retry deadline.
+    RateLimited,
     /// The server refused this very run (400, 413, 422 or another lasting answer).
     Refused,
     /// The server could not be reached, or kept failing, until the retry deadline.
@@ -29,6 +31,7 @@ impl DropReason {
         Self::QueueFull,
         Self::ShutDown,
         Self::Unauthorized,
+        Self::RateLimited,
         Self::Refused,
         Self::Unreachable,
         Self::Panicked,
@@ -46,6 +49,7 @@ impl DropReason {
             Self::QueueFull => "queue full",
             Self::ShutDown => "shut down",
             Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate limited",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Panicked => "panicked",

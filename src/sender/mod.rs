@@ -2,6 +2,7 @@
 
 mod batch;
 mod checks;
+mod circuit;
 mod client;
 mod delivery;
 mod encode;
@@ -12,7 +13,10 @@ mod oversize;
 mod queue;
 mod transport;
 mod updates;
+mod wake;
 mod worker;
 
 pub use client::Client;
 pub(crate) use queue::{Placed, Work};
+// Where `wake` finds its atomics; in `models/` these are loom's.
+use std::sync::atomic;

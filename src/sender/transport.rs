@@ -36,7 +36,9 @@ pub(crate) enum Answer {
     /// Taken, now or at an earlier try.
     Delivered,
     /// Worth another try.
-    Passing { why: String, after: Option<Duration>, rate_limited: bool },
+    Passing { why: String, after: Option<Duration> },
+    /// Worth another try, later: it is meant for all batches.
+    RateLimited { words: String, after: Option<Duration> },
     /// The server has no multipart endpoint.
     NoMultipart,
     /// The server does not read zstd.
@@ -109,7 +111,7 @@ impl Transport {
     pub(crate) async fn post(&self, batch: &Batch) -> Answer {
         let http = match self.http() {
             Ok(http) => http,
-            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
+            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
         };
         let multipart = self.multipart.load(Ordering::Relaxed);
         let request = if multipart {
@@ -137,7 +139,7 @@ impl Transport {
                 let words = read_words(response, &self.headers).await;
                 meaning(status, after, words, multipart, batch.compressed)
             }
-            Err(reason) => Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
+            Err(reason) => Answer::Passing { why: words_of(&reason), after: None },
         }
     }
 }
@@ -145,10 +147,8 @@ impl Transport {
 fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart: bool, compressed: bool) -> Answer {
     match status.as_u16() {
         409 => Answer::Delivered,
-        408 | 425 | 429 | 499 | 500..=599 => {
-            let rate_limited = status == StatusCode::TOO_MANY_REQUESTS;
-            Answer::Passing { why: format!("{status}: {words}"), after, rate_limited }
-        }
+        429 => Answer::RateLimited { words: format!("{status}: {words}"), after },
+        408 | 425 | 499 | 500..=599 => Answer::Passing { why: format!("{status}: {words}"), after },
         404 if multipart => Answer::NoMultipart,
         415 if compressed && multipart => Answer::NoCompression,
         status @ (401 | 403) => Answer::Unauthorized { status, words },

@@ -73,8 +73,8 @@ impl Updates {
         self.waiting.len()
     }
 
-    /// Forgets the updates that wait, and says how many those are.
-    pub(crate) fn clear(&mut self) -> u64 {
-        std::mem::take(&mut self.waiting).len() as u64
+    /// Lets go of the updates that wait.
+    pub(crate) fn clear(&mut self) -> Vec<Run> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, run)| run).collect()
     }
 }

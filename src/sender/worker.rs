@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, OpenBatch};
 use super::checks::{Checks, Verdict};
-use super::delivery::{Delivery, Flight, Hurry};
+use super::delivery::{Delivery, Done, Flight, Hurry};
 use super::encode::{Operation, Shared};
 use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
@@ -29,6 +29,8 @@ const TURN: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
 const LOOK: Duration = Duration::from_millis(500);
+/// So long a shutdown waits at its end until it is told what was left behind.
+const NAMING: Duration = Duration::from_millis(20);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
@@ -51,7 +53,7 @@ pub(crate) struct Worker {
     batch: OpenBatch,
     /// When the batch is finished at the latest.
     due: Option<Instant>,
-    backlog: VecDeque<(u64, Batch)>,
+    backlog: VecDeque<Flight>,
     backlog_bytes: usize,
     under_way: usize,
     /// Numbers of the batches that are not done.
@@ -61,10 +63,12 @@ pub(crate) struct Worker {
     next_number: u64,
     flushes: Vec<Pending>,
     last_flush: Option<Instant>,
-    done: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
+    done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     info: Option<tokio::task::JoinHandle<Option<Info>>>,
     /// What had been dropped when the last flush was answered.
     told: Stats,
+    /// What a shutdown has left behind and the hook for dropped runs has not heard of.
+    left: Vec<Batch>,
 }
 
 /// A flush that waits for the batches before it.
@@ -121,6 +125,7 @@ impl Worker {
             done: mpsc::unbounded_channel(),
             info: None,
             told: Stats::default(),
+            left: Vec::new(),
         })
     }
 
@@ -151,11 +156,12 @@ impl Worker {
             } else {
                 self.wait().await;
             }
-            while let Ok(number) = self.done.1.try_recv() {
-                self.batch_done(number);
+            while let Ok(done) = self.done.1.try_recv() {
+                self.batch_done(done);
             }
         }
         self.queue.end();
+        self.tell_left(None);
     }
 
     pub(crate) fn queue(&self) -> Arc<Queue> {
@@ -203,6 +209,8 @@ impl Worker {
         if !full && !self.queue.rest(self.due.is_some()) {
             return;
         }
+        // None of these waits for an open circuit.
+        let waits = self.flushes.iter().any(|pending| !pending.flush.last);
         let impatient = self.flushes.iter().any(|pending| pending.flush.impatient);
         let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
         // A batch may be full before it is due.
@@ -214,6 +222,13 @@ impl Worker {
                 None => std::future::pending().await,
             }
         };
+        let opens = async {
+            if waits {
+                self.delivery.circuit.opens().await;
+            } else {
+                std::future::pending().await
+            }
+        };
         let info = async {
             match &mut self.info {
                 Some(info) => info.await.ok().flatten(),
@@ -223,7 +238,8 @@ impl Worker {
         tokio::select! {
             () = self.queue.woken.notified() => {}
             () = sleep => {}
-            Some(number) = self.done.1.recv() => self.batch_done(number),
+            () = opens => {}
+            Some(done) = self.done.1.recv() => self.batch_done(done),
             info = info => {
                 self.info = None;
                 self.apply(info);
@@ -350,14 +366,15 @@ impl Worker {
         let batch = self.batch.finish(self.delivery.compression.load(Ordering::Relaxed));
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
-        self.backlog.push_back((self.next_number, batch));
+        let (queue, done) = (Arc::clone(&self.queue), self.done.0.clone());
+        self.backlog.push_back(Flight::new(self.next_number, batch, queue, done));
         self.next_number += 1;
     }
 
     fn send_batches(&mut self) {
         while self.under_way < self.concurrency {
-            let Some((number, batch)) = self.backlog.pop_front() else { return };
-            if number == 0 {
+            let Some(flight) = self.backlog.pop_front() else { return };
+            if flight.number == 0 {
                 // What the server wants is asked for when it is needed first, and waited for by nobody.
                 let delivery = Arc::clone(&self.delivery);
                 self.info = Some(tokio::spawn(async move {
@@ -366,14 +383,14 @@ impl Worker {
                 }));
             }
             self.under_way += 1;
-            self.backlog_bytes -= batch.body.len();
-            let flight = Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone());
+            self.backlog_bytes -= flight.bytes();
             let delivery = Arc::clone(&self.delivery);
-            self.flights.spawn(async move { delivery.deliver(batch, flight).await });
+            self.flights.spawn(async move { delivery.deliver(flight).await });
         }
     }
 
-    fn batch_done(&mut self, number: u64) {
+    fn batch_done(&mut self, Done { number, left, reason }: Done) {
+        left.iter().for_each(|batch| self.delivery.tell_dropped(batch, reason));
         self.under_way = self.under_way.saturating_sub(1);
         self.unfinished.remove(&number);
         while self.flights.try_join_next().is_some() {}
@@ -409,7 +426,8 @@ impl Worker {
         }
         self.finish_batch();
         self.hurry.send_modify(|hurry| {
-            hurry.flushes += 1;
+            // Who has other things to do does not make the server's trouble worse.
+            hurry.flushes += u64::from(!flush.impatient);
             hurry.last |= flush.last;
         });
         self.flushes.push(Pending { flush, before: self.next_number });
@@ -431,14 +449,18 @@ impl Worker {
             (flush.reply)(dropped.map_or(Ok(()), Err));
             self.told = stats;
         }
-        let failing = self.delivery.failing_since().is_some_and(|since| since.elapsed() >= PATIENCE);
+        let open = self.delivery.circuit.open();
+        let failing = self.delivery.circuit.failing_since().is_some_and(|since| since.elapsed() >= PATIENCE);
         for pending in pending {
-            if failing && pending.flush.impatient {
-                let reason = self.notices.last_failure().unwrap_or_default();
-                (pending.flush.reply)(Err(FlushError::Delayed { reason }));
-            } else {
-                self.flushes.push(pending);
-            }
+            let reason = match &open {
+                Some(open) if !pending.flush.last => open.advice.clone(),
+                None if failing && pending.flush.impatient => self.notices.last_failure().unwrap_or_default(),
+                _ => {
+                    self.flushes.push(pending);
+                    continue;
+                }
+            };
+            (pending.flush.reply)(Err(FlushError::Delayed { reason }));
         }
     }
 
@@ -446,11 +468,23 @@ impl Worker {
     async fn give_up_the_rest(&mut self) {
         self.flights.shutdown().await;
         self.finish_batch();
-        for (number, batch) in self.backlog.drain(..) {
-            drop(Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone()));
-        }
+        self.backlog.clear();
         self.unfinished.clear();
-        self.queue.counters.drop_submitted(DropReason::ShutDown, self.updates.clear());
+        while let Ok(Done { left, .. }) = self.done.1.try_recv() {
+            self.left.extend(left);
+        }
+        let updates = self.updates.clear();
+        self.queue.counters.drop_submitted(DropReason::ShutDown, updates.len() as u64);
         self.queue.end();
+        updates.iter().for_each(|update| self.delivery.tell_dropped_run(update.id(), DropReason::ShutDown));
+        self.tell_left(Some(Instant::now() + NAMING));
+    }
+
+    /// Tells the hook for dropped runs what a shutdown has left behind.
+    fn tell_left(&mut self, until: Option<Instant>) {
+        while until.is_none_or(|until| Instant::now() < until) {
+            let Some(batch) = self.left.pop() else { return };
+            self.delivery.tell_dropped(&batch, DropReason::ShutDown);
+        }
     }
 }

@@ -1,0 +1,227 @@
+//! Whether the endpoint takes anything at all.
+//!
+//! After a 429 nobody sends for a while. Then one request finds out how things stand, and all others wait for its
+//! answer. Where only a person or much time helps (a key that is refused, a quota that is used up, a rate limit that
+//! does not end), the circuit opens: now and then one request is all that goes out, until one is taken.
+
+use super::delivery::Hurry;
+use crate::stats::DropReason;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep_until, Instant};
+
+#[derive(Debug)]
+pub(crate) struct Circuit {
+    state: watch::Sender<State>,
+    /// Between two probes of an open circuit.
+    probe_interval: Duration,
+    /// A rate limit that lasts longer opens the circuit.
+    patience: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// While nobody sends.
+    hold: Option<Hold>,
+    /// The first failure after the last success.
+    failing_since: Option<Instant>,
+    /// The first 429 after the last success.
+    limited_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Hold {
+    /// Then one request probes.
+    until: Instant,
+    /// So many flushes had begun before the request that was answered last: a newer one need not wait.
+    flushes: u64,
+    probing: bool,
+    open: Option<Open>,
+}
+
+/// Why the circuit is open.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    /// What waits too long is given up for this.
+    pub(crate) reason: DropReason,
+    /// What happened, and what to do about it.
+    pub(crate) advice: String,
+}
+
+/// The leave to send one request. Its answer decides how things go on.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    circuit: &'a Circuit,
+    probe: bool,
+    /// Flushes that had begun when it was given.
+    pub(crate) flushes: u64,
+}
+
+/// How long a batch may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For all its tries.
+    pub(crate) tries: Instant,
+    /// For an open circuit to close: counted from when the batch was finished, so that what piles up grows old too.
+    pub(crate) open: Instant,
+}
+
+enum Look<'a> {
+    Go(Pass<'a>),
+    Wait(Instant),
+    GiveUp(DropReason),
+}
+
+impl Circuit {
+    pub(crate) fn new(probe_interval: Duration, patience: Duration) -> Self {
+        Self { state: watch::Sender::default(), probe_interval, patience }
+    }
+
+    /// Waits until a request may be sent.
+    ///
+    /// # Errors
+    /// The reason why there is no more waiting for that.
+    pub(crate) async fn enter(
+        &self,
+        patience: Patience,
+        hurry: &mut watch::Receiver<Hurry>,
+    ) -> Result<Pass<'_>, DropReason> {
+        let mut changes = self.state.subscribe();
+        loop {
+            let asked = *hurry.borrow_and_update();
+            match self.look(patience, asked) {
+                Look::Go(pass) => return Ok(pass),
+                Look::GiveUp(reason) => return Err(reason),
+                Look::Wait(until) => tokio::select! {
+                    () = sleep_until(until) => {}
+                    Ok(()) = changes.changed() => {}
+                    Ok(()) = hurry.changed() => {}
+                },
+            }
+        }
+    }
+
+    fn look(&self, patience: Patience, hurry: Hurry) -> Look<'_> {
+        let pass = |probe| Look::Go(Pass { circuit: self, probe, flushes: hurry.flushes });
+        let mut look = pass(false);
+        self.state.send_if_modified(|state| {
+            let Some(hold) = &mut state.hold else { return false };
+            let now = Instant::now();
+            let (deadline, reason) = match &hold.open {
+                Some(open) => (patience.open.min(patience.tries), open.reason),
+                None => (patience.tries, DropReason::RateLimited),
+            };
+            // An open circuit is no matter of seconds: only the last flush may ask once more.
+            let asked = hurry.flushes > hold.flushes && (hold.open.is_none() || hurry.last);
+            let nobody_waits = hold.open.is_some() && hurry.last && !asked && !hold.probing;
+            if now >= deadline || nobody_waits {
+                look = Look::GiveUp(reason);
+            } else if !hold.probing && (asked || now >= hold.until) {
+                hold.probing = true;
+                look = pass(true);
+            } else {
+                look = Look::Wait(if hold.probing { deadline } else { deadline.min(hold.until) });
+            }
+            false
+        });
+        look
+    }
+
+    /// When requests began to fail; `None` while they do not.
+    pub(crate) fn failing_since(&self) -> Option<std::time::Instant> {
+        self.state.borrow().failing_since.map(Instant::into_std)
+    }
+
+    /// Why nothing is sent for the time being, if that is so.
+    pub(crate) fn open(&self) -> Option<Open> {
+        self.state.borrow().hold.as_ref().and_then(|hold| hold.open.clone())
+    }
+
+    /// Waits until the circuit has opened.
+    pub(crate) async fn opens(&self) {
+        let is_open = |state: &State| state.hold.as_ref().is_some_and(|hold| hold.open.is_some());
+        // The sender of changes lives as long as this does.
+        let _ = self.state.subscribe().wait_for(is_open).await;
+    }
+
+    /// How often it is tried whether an open circuit may close.
+    pub(crate) fn probe_interval(&self) -> Duration {
+        self.probe_interval
+    }
+}
+
+impl Pass<'_> {
+    /// The server took the batch, or has said something about that very batch. Says whether this closed an open circuit.
+    pub(crate) fn answered(mut self, success: bool) -> bool {
+        let (probe, mut closed) = (std::mem::take(&mut self.probe), false);
+        self.circuit.state.send_if_modified(|state| {
+            if success {
+                state.failing_since = None;
+                state.limited_since = None;
+            }
+            // What was sent before the hold began says nothing about it.
+            let ended = if probe { state.hold.take() } else { None };
+            closed = ended.as_ref().is_some_and(|hold| hold.open.is_some());
+            ended.is_some()
+        });
+        closed
+    }
+
+    /// No answer, or one that may pass. While others wait for it, they do for so much longer.
+    pub(crate) fn failed(mut self, wait: Duration) {
+        let probe = std::mem::take(&mut self.probe);
+        self.circuit.state.send_if_modified(|state| {
+            state.failing_since.get_or_insert_with(Instant::now);
+            let Some(hold) = state.hold.as_mut().filter(|_| probe) else { return false };
+            let wait = if hold.open.is_some() { self.circuit.probe_interval } else { wait };
+            (hold.until, hold.flushes, hold.probing) = (Instant::now() + wait, self.flushes, false);
+            true
+        });
+    }
+
+    /// A 429: everybody waits. Where it is no matter of seconds the circuit opens, which is to be told.
+    pub(crate) fn rate_limited(self, wait: Duration, quota: bool, advice: impl FnOnce() -> String) -> Option<Open> {
+        let since = self.circuit.state.borrow().limited_since;
+        let opens = quota || since.is_some_and(|since| since.elapsed() >= self.circuit.patience);
+        self.hold(wait, opens.then(|| Open { reason: DropReason::RateLimited, advice: advice() }))
+    }
+
+    /// The key or the workspace is refused: the circuit opens, which is to be told unless it was open for that before.
+    pub(crate) fn unauthorized(self, advice: String) -> Option<Open> {
+        self.hold(Duration::ZERO, Some(Open { reason: DropReason::Unauthorized, advice }))
+    }
+
+    fn hold(mut self, wait: Duration, open: Option<Open>) -> Option<Open> {
+        let probe = std::mem::take(&mut self.probe);
+        let mut opened = None;
+        self.circuit.state.send_modify(|state| {
+            let now = Instant::now();
+            state.failing_since.get_or_insert(now);
+            if open.as_ref().is_none_or(|open| open.reason == DropReason::RateLimited) {
+                state.limited_since.get_or_insert(now);
+            }
+            let hold = state.hold.get_or_insert(Hold { until: now, flushes: 0, probing: false, open: None });
+            if let Some(open) = open {
+                if hold.open.as_ref().is_none_or(|before| before.reason != open.reason) {
+                    opened = Some(open.clone());
+                }
+                hold.open = Some(open);
+            }
+            let wait = if hold.open.is_some() { self.circuit.probe_interval } else { wait };
+            hold.until = hold.until.max(now + wait);
+            hold.flushes = hold.flushes.max(self.flushes);
+            hold.probing &= !probe;
+        });
+        opened
+    }
+}
+
+impl Drop for Pass<'_> {
+    /// Who probes and comes to no answer leaves that to somebody else.
+    fn drop(&mut self) {
+        if !self.probe {
+            return;
+        }
+        self.circuit.state.send_if_modified(|state| state.hold.as_mut().map(|hold| hold.probing = false).is_some());
+    }
+}
