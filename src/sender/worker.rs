@@ -390,7 +390,9 @@ impl Worker {
     }
 
     fn batch_done(&mut self, Done { number, left, reason }: Done) {
-        left.iter().for_each(|batch| self.delivery.tell_dropped(batch, reason));
+        for batch in &left {
+            self.delivery.tell_dropped(batch, reason);
+        }
         self.under_way = self.under_way.saturating_sub(1);
         self.unfinished.remove(&number);
         while self.flights.try_join_next().is_some() {}
@@ -476,7 +478,9 @@ impl Worker {
         let updates = self.updates.clear();
         self.queue.counters.drop_submitted(DropReason::ShutDown, updates.len() as u64);
         self.queue.end();
-        updates.iter().for_each(|update| self.delivery.tell_dropped_run(update.id(), DropReason::ShutDown));
+        for update in &updates {
+            self.delivery.tell_dropped_run(update.id(), DropReason::ShutDown);
+        }
         self.tell_left(Some(Instant::now() + NAMING));
     }
 
