@@ -33,9 +33,13 @@ struct State {
 struct Hold {
     /// Then one request probes.
     until: Instant,
+    /// Not even a flush makes a request probe before this.
+    not_before: Instant,
     /// So many flushes had begun before the request that was answered last: a newer one need not wait.
     flushes: u64,
     probing: bool,
+    /// What who waits too long is given up for, unless the circuit is open.
+    reason: DropReason,
     open: Option<Open>,
 }
 
@@ -109,18 +113,19 @@ impl Circuit {
             let now = Instant::now();
             let (deadline, reason) = match &hold.open {
                 Some(open) => (patience.open.min(patience.tries), open.reason),
-                None => (patience.tries, DropReason::RateLimited),
+                None => (patience.tries, hold.reason),
             };
             // An open circuit is no matter of seconds: only the last flush may ask once more.
             let asked = hurry.flushes > hold.flushes && (hold.open.is_none() || hurry.last);
             let nobody_waits = hold.open.is_some() && hurry.last && !asked && !hold.probing;
             if now >= deadline || nobody_waits {
                 look = Look::GiveUp(reason);
-            } else if !hold.probing && (asked || now >= hold.until) {
-                hold.probing = true;
-                look = pass(true);
+            } else if hold.probing {
+                look = Look::Wait(deadline);
             } else {
-                look = Look::Wait(if hold.probing { deadline } else { deadline.min(hold.until) });
+                let until = if asked { hold.not_before } else { hold.until };
+                hold.probing = now >= until;
+                look = if hold.probing { pass(true) } else { Look::Wait(until.min(deadline)) };
             }
             false
         });
@@ -173,8 +178,16 @@ impl Pass<'_> {
         self.circuit.state.send_if_modified(|state| {
             state.failing_since.get_or_insert_with(Instant::now);
             let Some(hold) = state.hold.as_mut().filter(|_| probe) else { return false };
-            let wait = if hold.open.is_some() { self.circuit.probe_interval } else { wait };
-            (hold.until, hold.flushes, hold.probing) = (Instant::now() + wait, self.flushes, false);
+            let now = Instant::now();
+            hold.reason = DropReason::Unreachable;
+            hold.probing = false;
+            if hold.open.is_some() {
+                // That is no answer to a flush that has made it ask.
+                (hold.until, hold.not_before) = (now + self.circuit.probe_interval, now + wait);
+            } else {
+                (hold.until, hold.not_before) = (now + wait, now);
+                hold.flushes = self.flushes;
+            }
             true
         });
     }
@@ -200,7 +213,10 @@ impl Pass<'_> {
             if open.as_ref().is_none_or(|open| open.reason == DropReason::RateLimited) {
                 state.limited_since.get_or_insert(now);
             }
-            let hold = state.hold.get_or_insert(Hold { until: now, flushes: 0, probing: false, open: None });
+            let reason = DropReason::RateLimited;
+            let new = Hold { until: now, not_before: now, flushes: 0, probing: false, reason, open: None };
+            let hold = state.hold.get_or_insert(new);
+            hold.reason = reason;
             if let Some(open) = open {
                 if hold.open.as_ref().is_none_or(|before| before.reason != open.reason) {
                     opened = Some(open.clone());

@@ -4,6 +4,7 @@
 
 pub(crate) mod log;
 pub(crate) mod sink;
+pub(crate) mod weather;
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};

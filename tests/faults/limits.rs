@@ -137,6 +137,22 @@ fn a_key_that_begins_to_work_just_before_the_end() {
     });
 }
 
+/// No answer at all says nothing about the key.
+#[test]
+fn the_last_chance_is_no_broken_connection() {
+    in_time(|| {
+        let server = server();
+        let refused = Fault::status(401).times(4);
+        server.respond([refused, Fault::close_before_answer().times(2), Fault::status(503)]);
+        let client = Client::new(one_by_one(&server).with_concurrency(4)).unwrap();
+        submit(&client, 20);
+        assert_delayed(client.flush(LONG), "401");
+        eventually("no more are under way", || posts(&server).iter().filter(|post| post.status.is_some()).count() == 4);
+        client.shutdown(LONG).unwrap();
+        assert_flawless(&server, 20);
+    });
+}
+
 /// What piles up grows old in the queue too: it is not only those whose turn it is.
 #[test]
 fn what_waits_too_long_for_a_key_is_given_up() {
