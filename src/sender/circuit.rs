@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, Instant};
 
+/// A key that has worked may be refused by mistake: so often the last flush has it tried.
+const LAST_PROBES: u32 = 3;
+
 #[derive(Debug)]
 pub(crate) struct Circuit {
     state: watch::Sender<State>,
@@ -27,16 +30,20 @@ struct State {
     failing_since: Option<Instant>,
     /// The first 429 after the last success.
     limited_since: Option<Instant>,
+    /// There has been a success at all.
+    worked: bool,
 }
 
 #[derive(Debug)]
 struct Hold {
     /// Then one request probes.
     until: Instant,
-    /// Not even a flush makes a request probe before this.
-    not_before: Instant,
+    /// When the last flush, which has no time for that, may have it probed again.
+    again: Instant,
     /// So many flushes had begun before the request that was answered last: a newer one need not wait.
     flushes: u64,
+    /// How often it was said since then that nothing is taken.
+    refusals: u32,
     probing: bool,
     /// What who waits too long is given up for, unless the circuit is open.
     reason: DropReason,
@@ -109,21 +116,30 @@ impl Circuit {
         let pass = |probe| Look::Go(Pass { circuit: self, probe, flushes: hurry.flushes });
         let mut look = pass(false);
         self.state.send_if_modified(|state| {
+            let worked = state.worked;
             let Some(hold) = &mut state.hold else { return false };
             let now = Instant::now();
             let (deadline, reason) = match &hold.open {
                 Some(open) => (patience.open.min(patience.tries), open.reason),
                 None => (patience.tries, hold.reason),
             };
-            // An open circuit is no matter of seconds: only the last flush may ask once more.
-            let asked = hurry.flushes > hold.flushes && (hold.open.is_none() || hurry.last);
-            let nobody_waits = hold.open.is_some() && hurry.last && !asked && !hold.probing;
-            if now >= deadline || nobody_waits {
+            // An open circuit is no matter of seconds: only the last flush has it probed, and no more than once where
+            // the key has never worked or the quota is used up.
+            let open = hold.open.is_some();
+            let asked = hurry.flushes > hold.flushes && (hurry.last || !open);
+            let flaky = worked && reason == DropReason::Unauthorized;
+            let again = open && hurry.last && hold.refusals < if flaky { LAST_PROBES } else { 1 };
+            let until = match (asked, again) {
+                (true, _) => now,
+                (false, true) => hold.again,
+                (false, false) => hold.until,
+            };
+            let hopeless = open && hurry.last && !asked && !again;
+            if now >= deadline || (hopeless && !hold.probing) {
                 look = Look::GiveUp(reason);
             } else if hold.probing {
                 look = Look::Wait(deadline);
             } else {
-                let until = if asked { hold.not_before } else { hold.until };
                 hold.probing = now >= until;
                 look = if hold.probing { pass(true) } else { Look::Wait(until.min(deadline)) };
             }
@@ -163,6 +179,7 @@ impl Pass<'_> {
             if success {
                 state.failing_since = None;
                 state.limited_since = None;
+                state.worked = true;
             }
             // What was sent before the hold began says nothing about it.
             let ended = if probe { state.hold.take() } else { None };
@@ -181,12 +198,10 @@ impl Pass<'_> {
             let now = Instant::now();
             hold.reason = DropReason::Unreachable;
             hold.probing = false;
-            if hold.open.is_some() {
-                // That is no answer to a flush that has made it ask.
-                (hold.until, hold.not_before) = (now + self.circuit.probe_interval, now + wait);
-            } else {
-                (hold.until, hold.not_before) = (now + wait, now);
-                hold.flushes = self.flushes;
+            hold.until = now + if hold.open.is_some() { self.circuit.probe_interval } else { wait };
+            hold.again = now + wait;
+            if self.flushes > hold.flushes {
+                (hold.flushes, hold.refusals) = (self.flushes, 0);
             }
             true
         });
@@ -200,8 +215,8 @@ impl Pass<'_> {
     }
 
     /// The key or the workspace is refused: the circuit opens, which is to be told unless it was open for that before.
-    pub(crate) fn unauthorized(self, advice: String) -> Option<Open> {
-        self.hold(Duration::ZERO, Some(Open { reason: DropReason::Unauthorized, advice }))
+    pub(crate) fn unauthorized(self, wait: Duration, advice: String) -> Option<Open> {
+        self.hold(wait, Some(Open { reason: DropReason::Unauthorized, advice }))
     }
 
     fn hold(mut self, wait: Duration, open: Option<Open>) -> Option<Open> {
@@ -214,7 +229,9 @@ impl Pass<'_> {
                 state.limited_since.get_or_insert(now);
             }
             let reason = DropReason::RateLimited;
-            let new = Hold { until: now, not_before: now, flushes: 0, probing: false, reason, open: None };
+            let (flushes, refusals) = (self.flushes, 0);
+            let new = Hold { until: now, again: now, flushes, refusals, probing: false, reason, open: None };
+            let is_new = state.hold.is_none();
             let hold = state.hold.get_or_insert(new);
             hold.reason = reason;
             if let Some(open) = open {
@@ -223,9 +240,13 @@ impl Pass<'_> {
                 }
                 hold.open = Some(open);
             }
-            let wait = if hold.open.is_some() { self.circuit.probe_interval } else { wait };
-            hold.until = hold.until.max(now + wait);
-            hold.flushes = hold.flushes.max(self.flushes);
+            hold.until = hold.until.max(now + if hold.open.is_some() { self.circuit.probe_interval } else { wait });
+            hold.again = now + wait;
+            if self.flushes > hold.flushes {
+                (hold.flushes, hold.refusals) = (self.flushes, 0);
+            }
+            // What was under way all the time says no more than the first one.
+            hold.refusals += u32::from(probe || is_new);
             hold.probing &= !probe;
         });
         opened

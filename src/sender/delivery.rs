@@ -167,7 +167,9 @@ impl Delivery {
                 }
                 Answer::Unauthorized { status, words } => {
                     self.notices.failed(&format!("{status} {words}"));
-                    self.tell_open(pass.unauthorized(unauthorized(&self.endpoint, status, &words)));
+                    let wait = self.wait_before(tries, None);
+                    self.tell_open(pass.unauthorized(wait, unauthorized(&self.endpoint, status, &words)));
+                    tries += 1;
                     continue;
                 }
                 Answer::RateLimited { words, after } => {

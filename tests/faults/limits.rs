@@ -153,6 +153,27 @@ fn the_last_chance_is_no_broken_connection() {
     });
 }
 
+/// One server of many does not know the key yet: a shutdown does not lose everything for that.
+#[test]
+fn a_key_that_has_worked_is_refused_while_it_ends() {
+    in_time(|| {
+        let server = server();
+        server.respond([Fault::ok(), Fault::status(401).times(2)]);
+        let client = Client::new(one_by_one(&server).with_concurrency(1)).unwrap();
+        submit(&client, 20);
+        client.shutdown(LONG).unwrap();
+        assert_flawless(&server, 20);
+        // For ever is for ever.
+        server.clear();
+        server.respond([Fault::ok(), Fault::status(401).forever()]);
+        let client = Client::new(one_by_one(&server).with_concurrency(1)).unwrap();
+        submit(&client, 20);
+        client.shutdown(LONG).unwrap_err();
+        assert_eq!(client.stats().dropped(DropReason::Unauthorized), 19);
+        assert_eq!(posts(&server).len(), 1 + 3);
+    });
+}
+
 /// What piles up grows old in the queue too: it is not only those whose turn it is.
 #[test]
 fn what_waits_too_long_for_a_key_is_given_up() {
