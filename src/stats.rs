@@ -27,7 +27,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::ShutDown,
         Self::Unauthorized,

@@ -126,7 +126,8 @@ impl Client {
     ///
     /// # Errors
     /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
-    /// runs were lost since the last flush.
+    /// runs were lost since the last flush; [`FlushError::Delayed`], at once, while LangSmith refuses
+    /// the key or a quota is used up.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         let result = self.wait_for(timeout, false);
         if let (Err(_), Some(inner)) = (&result, &self.inner) {
@@ -158,7 +159,8 @@ impl Client {
     }
 
     /// Delivers what it can within `timeout`, then stops. What is left is counted as dropped, and
-    /// so is whatever comes later.
+    /// so is whatever comes later. While LangSmith refuses the key or a quota is used up it asks once
+    /// more and does not wait for better times.
     ///
     /// # Errors
     /// [`FlushError::Dropped`] counts what was lost; [`FlushError::ShutDown`] at a second call.
