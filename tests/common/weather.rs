@@ -115,7 +115,7 @@ fn serve(shared: &Arc<Shared>, listener: TcpListener, address: SocketAddr) {
             Ok((stream, _)) => {
                 let shared = Arc::clone(shared);
                 // A connection that breaks is what this is for.
-                std::thread::spawn(move || drop(converse(&shared, stream)));
+                std::thread::spawn(move || drop(converse(&shared, &stream)));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(1)),
         }
@@ -191,12 +191,12 @@ fn fate(shared: &Shared) -> Fate {
     fate
 }
 
-fn converse(shared: &Shared, stream: TcpStream) -> io::Result<()> {
+fn converse(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     let life = shared.life.load(Ordering::SeqCst);
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
-    let mut out = &stream;
+    let mut out = stream;
     loop {
         let head = Head::read(&mut reader)?;
         if shared.life.load(Ordering::SeqCst) != life {
@@ -284,9 +284,9 @@ impl Head {
 
 /// The runs that a multipart body posts.
 fn posted(body: &[u8], is_compressed: bool) -> io::Result<Vec<Uuid>> {
+    const NAME: &str = "form-data; name=\"post.";
     let body = if is_compressed { zstd::decode_all(body)? } else { body.to_vec() };
     let text = String::from_utf8_lossy(&body);
-    const NAME: &str = "form-data; name=\"post.";
     let names = text.match_indices(NAME).filter_map(|(at, _)| text[at + NAME.len()..].split('"').next());
     Ok(names.filter_map(|name| Uuid::try_parse(name).ok()).collect())
 }

@@ -69,7 +69,9 @@ fn refuse(status: u16, poisoned: &[usize]) {
     let config = patient(&server).with_on_drop(move |id, reason| tell.lock().unwrap().push((id, reason)));
     let client = Client::new(config).unwrap();
     let runs: Vec<_> = (0..RUNS).map(|number| run(number.to_string(), 10)).collect();
-    runs.iter().for_each(|run| client.submit(run.clone()).unwrap());
+    for run in &runs {
+        client.submit(run.clone()).unwrap();
+    }
     let error = client.flush(LONG).unwrap_err();
     assert!(matches!(error, FlushError::Dropped { dropped, .. } if dropped == poisoned.len() as u64), "{error:?}");
     let counted = client.stats();

@@ -58,9 +58,10 @@ fn nobody() -> Place {
 /// `tries`: how many requests are expected; 0 for at least one. `log`: what the one line says; empty for no line.
 fn row(name: &str, place: Place, tries: usize, end: End, log: &str) {
     let lines = Log::start();
+    let Place { endpoint, tries: tried, _server } = place;
     let config = Config::default()
         .with_api_key(KEY)
-        .with_endpoint(&place.endpoint)
+        .with_endpoint(&endpoint)
         .with_flush_interval(Duration::from_secs(3600))
         .with_retry_waits(Duration::from_millis(5), Duration::from_millis(50))
         .with_request_timeout(if name.contains("stall") { Duration::from_millis(100) } else { LONG })
@@ -68,7 +69,7 @@ fn row(name: &str, place: Place, tries: usize, end: End, log: &str) {
         .with_retry_deadline(if end == Lost(Unreachable) { Duration::from_millis(300) } else { LONG });
     let client = Client::new(config).unwrap();
     // Larger than what sockets hold, and of a kind that does not compress.
-    let noise: String = std::iter::repeat_with(|| fastrand::alphanumeric()).take(4 << 20).collect();
+    let noise: String = std::iter::repeat_with(fastrand::alphanumeric).take(4 << 20).collect();
     let large = ["amid", "before the body", "slow", "large"].iter().any(|word| name.contains(word));
     let text = if large { noise } else { "a small one".into() };
     let the_run = opentelemetry_langsmith::Run::builder(name.to_owned(), opentelemetry_langsmith::RunType::Chain)
@@ -87,13 +88,13 @@ fn row(name: &str, place: Place, tries: usize, end: End, log: &str) {
     };
     assert_eq!((stats.submitted, stats.sent, stats.dropped_total()), (1, sent, 1 - sent), "{name}: {stats:?}");
     assert_eq!(lost, 1 - sent, "{name}: {stats:?}");
-    match ((place.tries)(), tries) {
+    match (tried(), tries) {
         (Some(tried), 0) => assert!(tried > 1, "{name}: {tried} tries"),
         (Some(tried), tries) => assert_eq!(tried, tries, "{name}"),
         (None, _) => {}
     }
     // Some lines name the endpoint and some the run.
-    let port = place.endpoint.rsplit(':').next().unwrap_or_default();
+    let port = endpoint.rsplit(':').next().unwrap_or_default();
     let about = || {
         let mut about = lines.with(port);
         about.extend(lines.with(&format!("{name:?}")));

@@ -21,7 +21,9 @@ fn runs_under_way_and_in_finished_batches() {
                 .with_on_drop(move |id, reason| tell.lock().unwrap().push((id, reason)));
             let client = Client::new(config).unwrap();
             let runs: Vec<_> = (0..42).map(|number| run(number.to_string(), 10)).collect();
-            runs.iter().for_each(|run| client.submit(run.clone()).unwrap());
+            for run in &runs {
+                client.submit(run.clone()).unwrap();
+            }
             let _ = client.shutdown(Duration::from_millis(300));
             eventually("all are told", || told.lock().unwrap().len() >= runs.len());
             let mut told = told.lock().unwrap().clone();
