@@ -12,6 +12,7 @@ use crate::redact::Redactor;
 use crate::run::RunId;
 use crate::secret::{Endpoint, Secret};
 use crate::stats::DropReason;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub struct Config {
     pub(crate) held: HeldLimits,
     pub(crate) open_spans: usize,
     pub(crate) on_drop: Option<OnDrop>,
+    pub(crate) spool_dir: Option<PathBuf>,
+    pub(crate) spool_bytes: u64,
     pub(crate) filter: SpanFilter,
     pub(crate) on_run: Option<Hook>,
     pub(crate) hide: Hide,
@@ -151,6 +154,8 @@ impl Default for Config {
             held: HeldLimits { bytes: 64 << 20, time: Duration::from_secs(600) },
             open_spans: 250_000,
             on_drop: None,
+            spool_dir: None,
+            spool_bytes: 100 << 20,
             filter: SpanFilter::default(),
             on_run: None,
             hide: Hide::default(),
@@ -164,8 +169,8 @@ impl Config {
     /// Reads `LANGSMITH_API_KEY`, `LANGSMITH_ENDPOINT`, `LANGSMITH_PROJECT`,
     /// `LANGSMITH_WORKSPACE_ID`, `LANGSMITH_TRACING`, `LANGSMITH_MAX_INGEST_MEMORY_BYTES`,
     /// `LANGSMITH_BATCH_INGEST_SIZE_LIMIT`, `LANGSMITH_RUN_COMPRESSION_LEVEL`,
-    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`, `LANGSMITH_HIDE_INPUTS`, `LANGSMITH_HIDE_OUTPUTS` and
-    /// `LANGSMITH_HIDE_METADATA`; each also by its older name `LANGCHAIN_…`.
+    /// `LANGSMITH_DISABLE_RUN_COMPRESSION`, `LANGSMITH_HIDE_INPUTS`, `LANGSMITH_HIDE_OUTPUTS`,
+    /// `LANGSMITH_HIDE_METADATA`, `LANGSMITH_FAILED_TRACES_DIR` and `LANGSMITH_FAILED_TRACES_MAX_MB`; each also by its older name `LANGCHAIN_…`.
     ///
     /// # Errors
     /// [`ConfigError::InvalidVariable`] when a variable holds something else than it takes. That a
@@ -219,6 +224,15 @@ impl Config {
             ("HIDE_METADATA", "LANGSMITH_HIDE_METADATA", "with_hide_metadata", &mut hide.metadata),
         ] {
             *field = env::flag(name, variable, setter)?.unwrap_or(false);
+        }
+        config.spool_dir = env::path("FAILED_TRACES_DIR");
+        if let Some(megabytes) = env::number::<u32>(
+            "FAILED_TRACES_MAX_MB",
+            "LANGSMITH_FAILED_TRACES_MAX_MB",
+            "a number of megabytes",
+            "with_spool_bytes",
+        )? {
+            config.spool_bytes = u64::from(megabytes) << 20;
         }
         Ok(config)
     }
@@ -416,9 +430,31 @@ impl Config {
     /// no longer than a moment, so a program that ends right then may not hear of the last of them.
     /// Runs that never came that far are told elsewhere: [`Client::submit`](crate::Client::submit)
     /// answers for those that it does not take, and spans that a shutdown finds in the queue are
-    /// counted in [`Stats`](crate::Stats) alone.
+    /// counted in [`Stats`](crate::Stats) alone. What is kept on disk is not given up, and not told
+    /// if it is refused later.
     pub fn with_on_drop(mut self, hook: impl Fn(RunId, DropReason) + Send + Sync + 'static) -> Self {
         self.on_drop = Some(OnDrop(Arc::new(hook)));
+        self
+    }
+
+    /// Keeps on disk, in this directory, what would be dropped because LangSmith cannot be reached, does not
+    /// accept the key, or has no time left at a shutdown. `LANGSMITH_FAILED_TRACES_DIR`; by default there is
+    /// none, and such runs are dropped.
+    ///
+    /// The directory is made if it is not there, for this user alone. What it holds is sent when LangSmith is
+    /// back, or by the next client that is given the same directory; files of LangSmith's SDK for Python too.
+    /// [`Client::spool`](crate::Client::spool) tells how that goes. A key is in none of the files, but what the
+    /// runs say is.
+    pub fn with_spool_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.spool_dir = Some(directory.into());
+        self
+    }
+
+    /// The most bytes of files in the directory of [`with_spool_dir`](Self::with_spool_dir), 65,536 or more;
+    /// 100 MiB by default. `LANGSMITH_FAILED_TRACES_MAX_MB`, in units of 1,048,576 bytes. All failed traces in
+    /// it count, whoever wrote them. The oldest are kept: what does not fit is dropped and counted.
+    pub fn with_spool_bytes(mut self, bytes: usize) -> Self {
+        self.spool_bytes = bytes as u64;
         self
     }
 
@@ -453,6 +489,12 @@ impl Config {
             self.queue_bytes.to_string(),
             "65,536 bytes or more (LANGSMITH_MAX_INGEST_MEMORY_BYTES)",
             self.queue_bytes >= 65_536,
+        )?;
+        range(
+            "with_spool_bytes",
+            self.spool_bytes.to_string(),
+            "65,536 bytes or more (LANGSMITH_FAILED_TRACES_MAX_MB)",
+            self.spool_bytes >= 65_536,
         )?;
         range("with_concurrency", self.concurrency.to_string(), "1 to 1,000", (1..=1000).contains(&self.concurrency))?;
         range(

@@ -1,14 +1,25 @@
 //! The one place that reads environment variables. An empty variable counts as unset.
 
 use crate::error::ConfigError;
+use std::path::PathBuf;
 use std::str::FromStr;
+
+const PREFIXES: [&str; 2] = ["LANGSMITH_", "LANGCHAIN_"];
 
 /// The value of `LANGSMITH_<name>`, or else of `LANGCHAIN_<name>`, its older spelling.
 pub(crate) fn text(name: &str) -> Option<String> {
-    ["LANGSMITH_", "LANGCHAIN_"].into_iter().find_map(|prefix| {
+    PREFIXES.into_iter().find_map(|prefix| {
         let value = std::env::var_os(format!("{prefix}{name}"))?;
         let value = value.to_string_lossy().trim().to_owned();
         (!value.is_empty()).then_some(value)
+    })
+}
+
+/// A path, which need not be UTF-8.
+pub(crate) fn path(name: &str) -> Option<PathBuf> {
+    PREFIXES.into_iter().find_map(|prefix| {
+        let value = std::env::var_os(format!("{prefix}{name}"))?;
+        (!value.to_string_lossy().trim().is_empty()).then(|| value.into())
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::stats::Stats;
 use opentelemetry_sdk::error::OTelSdkError;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why no exporter, processor or client could be built. Each text names the variable and the
@@ -47,6 +48,14 @@ pub enum ConfigError {
         value: String,
         /// What it takes.
         expected: &'static str,
+    },
+    /// Failed traces cannot be kept in the directory that is meant for them.
+    #[error("LANGSMITH_FAILED_TRACES_DIR is {directory:?}, where no file can be written: {reason}; make it writable, unset it, or give another directory to Config::with_spool_dir")]
+    SpoolDirectory {
+        /// The directory that was given.
+        directory: PathBuf,
+        /// What the operating system says.
+        reason: String,
     },
     /// The operating system gave no thread.
     #[error("the sender's thread could not be started: {0}")]

@@ -47,6 +47,7 @@
 //!   carries a trace from service to service.
 //! * [`Run::builder`] and [`Client`] send runs that were never spans; [`BatchSummary`] adds up those
 //!   of a batch job. [`Stats`] counts what became of all of them.
+//! * [`Config::with_spool_dir`] keeps on disk what cannot be delivered, until it can be.
 #![cfg_attr(
     feature = "testing",
     doc = "* [`testing::LocalLangSmith`] is a LangSmith on loopback for tests: it keeps what it gets and checks every rule."
@@ -110,7 +111,7 @@ pub use run::{
 pub use sender::Client;
 #[cfg(feature = "tracing")]
 pub use span_ext::{InterruptExt, InterruptGuard, SpanExt};
-pub use stats::{DropReason, Stats};
+pub use stats::{DropReason, SpoolStats, Stats};
 
 /// What the macros need, wherever they are used.
 #[cfg(feature = "tracing")]

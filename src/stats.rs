@@ -23,11 +23,13 @@ pub enum DropReason {
     /// The hook of [`Config::with_on_run`](crate::Config::with_on_run) did not want it. That is no
     /// loss: no flush and no shutdown complains of it.
     Hook,
+    /// It should have been kept on disk, but there were as many bytes as may be.
+    SpoolFull,
 }
 
 impl DropReason {
     /// All reasons there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::ShutDown,
         Self::Unauthorized,
@@ -36,6 +38,7 @@ impl DropReason {
         Self::Unreachable,
         Self::Panicked,
         Self::Hook,
+        Self::SpoolFull,
     ];
 
     /// Whether the run should have been delivered.
@@ -54,6 +57,7 @@ impl DropReason {
             Self::Unreachable => "unreachable",
             Self::Panicked => "panicked",
             Self::Hook => "dropped by the hook",
+            Self::SpoolFull => "spool full",
         }
     }
 }
@@ -71,7 +75,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// Taken by the server.
     pub sent: u64,
-    /// Written to disk.
+    /// Kept on disk by this client. A run that it delivers from there later moves to `sent`; one that another
+    /// client delivers stays here.
     pub spooled: u64,
     dropped: [u64; DropReason::ALL.len()],
 }
@@ -126,15 +131,34 @@ impl std::fmt::Debug for Stats {
     }
 }
 
+/// What is kept on disk, and what became of it; from [`Client::spool`](crate::Client::spool).
+///
+/// Files that came from elsewhere, such as an earlier process or LangSmith's SDK for Python, are counted here
+/// and not in [`Stats`], which tells of runs that were handed to this client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpoolStats {
+    /// Files that wait, or are being sent by anybody, at this moment.
+    pub waiting: u64,
+    /// Files that this client has delivered.
+    pub delivered: u64,
+    /// The runs in those.
+    pub delivered_runs: u64,
+    /// Files that this client has set aside: damaged ones, and runs that LangSmith refused.
+    pub rejected: u64,
+}
+
 /// The counters behind [`Stats`]. All of them only grow, and a run passes them in one order:
-/// submitted, taken off the queue, done. Read in the opposite order they cannot contradict each
-/// other, so no lock is needed.
+/// submitted, taken off the queue, perhaps onto the disk and off it again, done. Read in the opposite
+/// order they cannot contradict each other, so no lock is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     submitted: AtomicU64,
     taken: AtomicU64,
     sent: AtomicU64,
     spooled: AtomicU64,
+    /// Was on disk and is no more.
+    unspooled: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
@@ -149,6 +173,15 @@ impl Counters {
 
     pub(crate) fn sent(&self, runs: u64) {
         self.sent.fetch_add(runs, Ordering::SeqCst);
+    }
+
+    pub(crate) fn spooled(&self, runs: u64) {
+        self.spooled.fetch_add(runs, Ordering::SeqCst);
+    }
+
+    /// Runs that were on disk are in memory again, on their last way to `sent` or `dropped`.
+    pub(crate) fn unspooled(&self, runs: u64) {
+        self.unspooled.fetch_add(runs, Ordering::SeqCst);
     }
 
     /// Gives up runs that were taken off the queue.
@@ -166,7 +199,8 @@ impl Counters {
     pub(crate) fn stats(&self) -> Stats {
         let dropped = std::array::from_fn(|reason| self.dropped[reason].load(Ordering::SeqCst));
         let sent = self.sent.load(Ordering::SeqCst);
-        let spooled = self.spooled.load(Ordering::SeqCst);
+        let unspooled = self.unspooled.load(Ordering::SeqCst);
+        let spooled = self.spooled.load(Ordering::SeqCst).saturating_sub(unspooled);
         let taken = self.taken.load(Ordering::SeqCst);
         let submitted = self.submitted.load(Ordering::SeqCst);
         let done = sent + spooled + dropped.iter().sum::<u64>();

@@ -12,7 +12,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::time::Duration;
 
 /// All variables there are, so that none of the machine's own gets into a test.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 14] = [
     "API_KEY",
     "ENDPOINT",
     "PROJECT",
@@ -23,6 +23,8 @@ const NAMES: [&str; 12] = [
     "BATCH_INGEST_SIZE_LIMIT",
     "RUN_COMPRESSION_LEVEL",
     "DISABLE_RUN_COMPRESSION",
+    "FAILED_TRACES_DIR",
+    "FAILED_TRACES_MAX_MB",
     "TRACING_V2",
     "HIDE_INPUTS",
 ];
@@ -105,6 +107,7 @@ fn invalid_numbers_and_flags_in_variables() {
         ("MAX_INGEST_MEMORY_BYTES", "with_queue_bytes", &["many", "-1", "1.5", "1e9", "99999999999999999999999"][..]),
         ("BATCH_INGEST_SIZE_LIMIT", "with_batch_runs", &["many", "-1", "0x10", "10 runs"]),
         ("RUN_COMPRESSION_LEVEL", "with_compression_level", &["high", "3.5", "99999999999"]),
+        ("FAILED_TRACES_MAX_MB", "with_spool_bytes", &["many", "-1", "0.5", "100 MB"]),
         ("TRACING", "with_tracing", &["maybe", "2", "yess"]),
         ("DISABLE_RUN_COMPRESSION", "without_compression", &["maybe", "-"]),
     ] {
@@ -127,6 +130,7 @@ fn numbers_out_of_range() {
         ("with_batch_bytes", vec![config().with_batch_bytes(0), config().with_batch_bytes(1023)]),
         ("with_queue_bytes", vec![config().with_queue_bytes(0), config().with_queue_bytes(65_535)]),
         ("with_concurrency", vec![config().with_concurrency(0), config().with_concurrency(1001)]),
+        ("with_spool_bytes", vec![config().with_spool_bytes(0), config().with_spool_bytes(65_535)]),
         ("with_compression_level", vec![config().with_compression_level(23), config().with_compression_level(-8)]),
         ("with_request_timeout", vec![config().with_request_timeout(Duration::ZERO)]),
     ] {
@@ -138,6 +142,7 @@ fn numbers_out_of_range() {
         ("LANGSMITH_BATCH_INGEST_SIZE_LIMIT", "0", "with_batch_runs"),
         ("LANGSMITH_MAX_INGEST_MEMORY_BYTES", "0", "with_queue_bytes"),
         ("LANGSMITH_RUN_COMPRESSION_LEVEL", "100", "with_compression_level"),
+        ("LANGSMITH_FAILED_TRACES_MAX_MB", "0", "with_spool_bytes"),
     ] {
         environment(&[("LANGSMITH_API_KEY", KEY), (variable, value)], || {
             assert_names(&refusals(Config::from_env), &[variable, setter, value]);
@@ -291,6 +296,42 @@ fn code_beats_the_environment() {
         let client = Client::new(Config::from_env().unwrap().with_tracing(false)).unwrap();
         assert!(!client.is_enabled());
     });
+}
+
+/// Runs that find nobody go to the directory that a variable names, or to the one that code names.
+#[test]
+fn a_directory_for_failed_traces() {
+    let directory = std::env::temp_dir().join(format!("config-{}", uuid::Uuid::new_v4().simple()));
+    let path = |name: &str| directory.join(name);
+    let files = |name: &str| std::fs::read_dir(path(name)).map_or(0, Iterator::count);
+    let nowhere = server().endpoint();
+    let give_up = |config: Config| {
+        let config = config.with_endpoint(&nowhere).with_retry_deadline(Duration::ZERO).with_batch_runs(1);
+        let client = Client::new(config).unwrap();
+        for _ in 0..2 {
+            let random: String = (0..40_000).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+            let run = Run::builder("large", RunType::Chain).outputs(&serde_json::json!({ "random": random }));
+            client.submit(run.end_now().build().unwrap()).unwrap();
+        }
+        let _ = client.shutdown(LONG);
+        client.stats().spooled
+    };
+    let first = path("LANGSMITH").display().to_string();
+    let older = path("LANGCHAIN").display().to_string();
+    let variables = [("LANGSMITH_API_KEY", KEY), ("LANGSMITH_FAILED_TRACES_DIR", &first)];
+    environment(&[&variables[..], &[("LANGSMITH_FAILED_TRACES_MAX_MB", "1")]].concat(), || {
+        assert_eq!(give_up(Config::from_env().unwrap()), 1, "the second does not fit into a megabyte");
+        assert_eq!(files("LANGSMITH"), 1);
+        // Code beats both.
+        let config = Config::from_env().unwrap().with_spool_dir(path("code")).with_spool_bytes(10 << 20);
+        assert_eq!(give_up(config), 2);
+        assert_eq!((files("LANGSMITH"), files("code")), (1, 2));
+    });
+    let variables = [("LANGSMITH_API_KEY", KEY), ("LANGCHAIN_FAILED_TRACES_DIR", &older)];
+    environment(&variables, || assert_eq!(give_up(Config::from_env().unwrap()), 2));
+    assert_eq!(files("LANGCHAIN"), 2);
+    environment(&[("LANGSMITH_API_KEY", KEY)], || assert_eq!(give_up(Config::from_env().unwrap()), 0));
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A batch: compressed once, when it is full, and sent and resent as the same bytes.
 
 use super::encode::{encode, Operation, Shared};
-use super::multipart::{self, END};
+use super::multipart::{self, Part, BOUNDARY_LINE, END};
 use super::oversize;
 use crate::run::Run;
 use std::io;
@@ -138,6 +138,18 @@ impl Batch {
     /// A batch of the given raw body, which stands for one run, compressed if this one is.
     pub(crate) fn of_one(&self, body: &[u8], level: Option<i32>) -> Self {
         self.like(body, 1, level)
+    }
+
+    /// A batch of parts that were read from another body, whatever their boundary was.
+    pub(crate) fn of_parts(raw: &[u8], parts: &[Part], level: Option<i32>) -> Self {
+        let mut body = Vec::with_capacity(raw.len());
+        for part in parts {
+            body.extend_from_slice(BOUNDARY_LINE.as_bytes());
+            body.extend_from_slice(&raw[part.inner.clone()]);
+        }
+        body.extend_from_slice(END.as_bytes());
+        let mut compressor = level.and_then(|level| Compressor::new(level).ok());
+        Self::new(&body, multipart::by_run(parts).len() as u64, compressor.as_mut())
     }
 
     fn like(&self, raw: &[u8], runs: u64, level: Option<i32>) -> Self {

@@ -135,7 +135,9 @@ impl Circuit {
                 (false, false) => hold.until,
             };
             let hopeless = open && hurry.last && !asked && !again;
-            if now >= deadline || (hopeless && !hold.probing) {
+            // What has no time left is given up; but when an open circuit is to be probed, it may serve for that.
+            let over = now >= deadline && !(open && !hold.probing && now >= until);
+            if over || (hopeless && !hold.probing) {
                 look = Look::GiveUp(reason);
             } else if hold.probing {
                 look = Look::Wait(deadline);

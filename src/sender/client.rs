@@ -4,6 +4,7 @@ use super::checks::Checks;
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
 use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Work};
+use super::spool::Spool;
 use super::transport::Transport;
 use super::worker::Worker;
 use crate::config::{Config, FOREVER};
@@ -11,7 +12,7 @@ use crate::convert::{Converter, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
 use crate::lineage::SpanFilter;
 use crate::run::Run;
-use crate::stats::{DropReason, Stats};
+use crate::stats::{DropReason, SpoolStats, Stats};
 use opentelemetry_sdk::trace::SpanData;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +69,7 @@ struct Inner {
     origin: Arc<OnceLock<Origin>>,
     shut_down: AtomicBool,
     filter: SpanFilter,
+    spool: Option<Arc<Spool>>,
 }
 
 /// How much longer than its deadline an answer may take to arrive.
@@ -77,7 +79,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Client {
     /// Checks the configuration and starts the sender's thread. The network is not touched before
-    /// there is something to send.
+    /// there is something to send. Files that an earlier process kept on disk are such a thing.
     ///
     /// # Errors
     /// [`ConfigError`] names what to set or to correct.
@@ -92,7 +94,8 @@ impl Client {
         let notices = Notices::default();
         let origin = Arc::new(OnceLock::new());
         let (hurry, hurried) = watch::channel(Hurry::default());
-        let delivery = Delivery::new(transport, &config, notices.clone(), hurried);
+        let spool = Spool::open(&config, &queue, &notices)?;
+        let delivery = Delivery::new(transport, &config, notices.clone(), hurried, spool.clone());
         let converter =
             Converter::new(Arc::clone(&origin), config.input_tokens, config.hide).with_event_limits(config.events);
         let checks = Checks::new(config.hooks(), notices.clone());
@@ -100,7 +103,7 @@ impl Client {
         let worker = Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks)
             .map_err(thread)?;
         std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
-        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false), filter: config.filter };
+        let inner = Inner { queue, notices, origin, shut_down: AtomicBool::new(false), filter: config.filter, spool };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
@@ -122,7 +125,7 @@ impl Client {
         self.push(Work::Update(Box::new(run)))
     }
 
-    /// Waits until everything submitted so far is delivered or given up.
+    /// Waits until everything submitted so far is delivered, kept on disk or given up.
     ///
     /// # Errors
     /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
@@ -160,7 +163,8 @@ impl Client {
 
     /// Delivers what it can within `timeout`, then stops. What is left is counted as dropped, and
     /// so is whatever comes later. While LangSmith refuses the key or a quota is used up it asks once
-    /// more and does not wait for better times.
+    /// more and does not wait for better times. With [`Config::with_spool_dir`] it delivers for four
+    /// fifths of the time, or all but half a second, and writes to disk what is left then.
     ///
     /// # Errors
     /// [`FlushError::Dropped`] counts what was lost; [`FlushError::ShutDown`] at a second call.
@@ -181,6 +185,13 @@ impl Client {
     /// Where all runs are at this moment.
     pub fn stats(&self) -> Stats {
         self.inner.as_ref().map_or_else(Stats::default, |inner| inner.queue.counters.stats())
+    }
+
+    /// What is kept on disk, and what became of it: for [`Config::with_spool_dir`]. It looks at the directory,
+    /// so ask it now and then, not all the time. [`flush`](Self::flush) does not wait for these files.
+    pub fn spool(&self) -> SpoolStats {
+        let spool = self.inner.as_ref().and_then(|inner| inner.spool.as_ref());
+        spool.map_or_else(SpoolStats::default, |spool| spool.stats())
     }
 
     /// Whether it does anything: `false` when tracing is switched off.

@@ -5,8 +5,9 @@ use super::circuit::{Circuit, Open, Pass, Patience};
 use super::notice::{Notice, Notices};
 use super::oversize;
 use super::queue::Queue;
+use super::spool::Spool;
 use super::transport::{Answer, Transport};
-use crate::config::{Config, OnDrop, Retry};
+use crate::config::{Config, OnDrop, Retry, FOREVER};
 use crate::run::RunId;
 use crate::secret::Endpoint;
 use crate::stats::DropReason;
@@ -31,6 +32,8 @@ pub(crate) struct Delivery {
     pub(crate) circuit: Circuit,
     hurry: watch::Receiver<Hurry>,
     on_drop: Option<OnDrop>,
+    /// Where batches go that would be given up.
+    pub(crate) spool: Option<Arc<Spool>>,
 }
 
 /// Cuts waits short: somebody waits for a flush.
@@ -40,6 +43,8 @@ pub(crate) struct Hurry {
     pub(crate) flushes: u64,
     /// It is the last one.
     pub(crate) last: bool,
+    /// Its time is over: what is not delivered goes to disk.
+    pub(crate) over: bool,
 }
 
 /// What became of one request and its repetitions.
@@ -51,7 +56,13 @@ enum Outcome {
 }
 
 impl Delivery {
-    pub(crate) fn new(transport: Transport, config: &Config, notices: Notices, hurry: watch::Receiver<Hurry>) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        config: &Config,
+        notices: Notices,
+        hurry: watch::Receiver<Hurry>,
+        spool: Option<Arc<Spool>>,
+    ) -> Self {
         Self {
             transport,
             retry: config.retry,
@@ -62,17 +73,28 @@ impl Delivery {
             circuit: Circuit::new(config.retry.probe_interval, config.retry.deadline),
             hurry,
             on_drop: config.on_drop.clone(),
+            spool,
         }
     }
 
     /// Delivers a batch, or gives up what cannot be delivered, run by run if need be.
     pub(crate) async fn deliver(&self, mut flight: Flight) {
         let tries = Instant::now() + self.retry.deadline;
-        let patience = Patience { tries, open: flight.finished + self.retry.deadline };
+        // What has a place on disk need not wait in memory for better times.
+        let waits = if self.spool.is_some() { Duration::ZERO } else { self.retry.deadline };
+        let patience = Patience { tries, open: flight.finished + waits };
         while let Some((batch, was_cut)) = flight.next() {
-            match self.deliver_one(&batch, patience).await {
-                Outcome::Delivered => flight.sent(),
-                Outcome::GivenUp(reason) => self.give_up(&mut flight, reason),
+            let outcome = tokio::select! {
+                biased;
+                () = self.time_is_over() => Outcome::GivenUp(DropReason::ShutDown),
+                outcome = self.deliver_one(&batch, patience) => outcome,
+            };
+            match outcome {
+                Outcome::Delivered => {
+                    flight.sent();
+                    self.spool.iter().for_each(|spool| spool.delivered());
+                }
+                Outcome::GivenUp(reason) => self.keep_or_give_up(&mut flight, reason, &batch).await,
                 Outcome::Uncompressed => match batch.uncompressed() {
                     Ok(batch) => flight.replace([(batch, was_cut)]),
                     Err(_) => self.give_up(&mut flight, DropReason::Refused),
@@ -83,12 +105,67 @@ impl Delivery {
                     } else if let Some(smaller) = (too_large && !was_cut).then(|| self.cut(&batch)).flatten() {
                         flight.replace([(smaller, true)]);
                     } else {
-                        self.notices.failed(&words);
-                        self.notices.warn(Notice::Refused, || refused(&batch, &words));
+                        self.tell_refused(&batch, &words);
                         self.give_up(&mut flight, DropReason::Refused);
                     }
                 }
             }
+        }
+    }
+
+    /// Puts a batch onto the disk without trying to deliver it, as long as it can be kept there.
+    pub(crate) async fn put_aside(&self, mut flight: Flight) {
+        if let (Some(spool), Some((batch, _))) = (&self.spool, flight.next()) {
+            if spool.keep(&batch, DropReason::Unreachable, false).await.is_ok() {
+                return flight.kept();
+            }
+        }
+        self.deliver(flight).await;
+    }
+
+    /// What cannot be delivered at this time, though nothing is wrong with it, is kept if there is a place for it.
+    async fn keep_or_give_up(&self, flight: &mut Flight, reason: DropReason, batch: &Batch) {
+        let Some(spool) = &self.spool else { return self.give_up(flight, reason) };
+        let over = self.hurry.borrow().over;
+        match spool.keep(batch, reason, over).await {
+            Ok(()) => flight.kept(),
+            Err(reason) => self.give_up(flight, reason),
+        }
+    }
+
+    async fn time_is_over(&self) {
+        let over = self.hurry.clone().wait_for(|hurry| hurry.over).await.is_ok();
+        if !over {
+            std::future::pending().await
+        }
+    }
+
+    pub(super) fn tell_refused(&self, batch: &Batch, words: &str) {
+        self.notices.failed(words);
+        self.notices.warn(Notice::Refused, || refused(batch, words));
+    }
+
+    pub(super) fn level(&self) -> Option<i32> {
+        self.level
+    }
+
+    /// What happens to runs that are given up.
+    fn fate(&self) -> &'static str {
+        if self.spool.is_some() {
+            "kept on disk"
+        } else {
+            "dropped"
+        }
+    }
+
+    /// The leave to send something that may wait as long as it takes.
+    pub(super) async fn enter(&self) -> Pass<'_> {
+        let never = Instant::now() + FOREVER;
+        let patience = Patience { tries: never, open: never };
+        match self.circuit.enter(patience, &mut self.hurry.clone()).await {
+            Ok(pass) => pass,
+            // The last flush has no more hope for it, and whoever waits here ends with that.
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -145,7 +222,8 @@ impl Delivery {
                     self.answered(pass, false);
                     self.notices.failed(&words);
                     self.notices.warn(Notice::Refused, || {
-                        format!("{} answered {words}; runs are being dropped; check LANGSMITH_ENDPOINT", self.endpoint)
+                        let fate = self.fate();
+                        format!("{} answered {words}; runs are being {fate}; check LANGSMITH_ENDPOINT", self.endpoint)
                     });
                     return Outcome::GivenUp(DropReason::Refused);
                 }
@@ -174,7 +252,7 @@ impl Delivery {
                 }
                 Answer::RateLimited { words, after } => {
                     self.notices.failed(&words);
-                    let mut wait = self.wait_before(tries, Some(after.unwrap_or(self.retry.rate_limit_wait)));
+                    let mut wait = self.wait_after_limit(after);
                     if self.hurry.borrow().last {
                         // There is no time to wait as long as the server asks for, but it is not flooded either.
                         wait = wait.min(self.wait_before(tries, None));
@@ -195,12 +273,14 @@ impl Delivery {
             self.tell_trying(&why);
             let next = Instant::now() + wait;
             if next > patience.tries {
-                self.notices.warn(Notice::Unreachable, || {
-                    format!(
-                        "runs are being dropped: {} did not take them: {why}; further drops are only counted",
-                        self.endpoint
-                    )
-                });
+                if self.spool.is_none() {
+                    self.notices.warn(Notice::Unreachable, || {
+                        format!(
+                            "runs are being dropped: {} did not take them: {why}; further drops are only counted",
+                            self.endpoint
+                        )
+                    });
+                }
                 return Outcome::GivenUp(DropReason::Unreachable);
             }
             self.wait_until(next, flushes).await;
@@ -209,7 +289,7 @@ impl Delivery {
     }
 
     /// The server speaks to us.
-    fn answered(&self, pass: Pass<'_>, success: bool) {
+    pub(super) fn answered(&self, pass: Pass<'_>, success: bool) {
         if pass.answered(success) {
             self.notices.info(format!("{} takes runs again", self.endpoint));
         }
@@ -226,20 +306,29 @@ impl Delivery {
 
     fn tell_open(&self, opened: Option<Open>) {
         let Some(open) = opened else { return };
+        let until_then = if self.spool.is_some() {
+            "until then they are kept on disk".to_owned()
+        } else {
+            format!("until then each waits for {:?} and is dropped", self.retry.deadline)
+        };
         self.notices.warn_again(format!(
-            "{}; one request every {:?} finds out whether runs are taken again; until then each waits for {:?} and is dropped",
+            "{}; one request every {:?} finds out whether runs are taken again; {until_then}",
             open.advice,
             self.circuit.probe_interval(),
-            self.retry.deadline
         ));
     }
 
     /// How long to wait before the next try: what the server says, or a random part of a time that
     /// doubles, so that clients that failed together do not come back together.
-    fn wait_before(&self, tries: u32, after: Option<Duration>) -> Duration {
+    pub(super) fn wait_before(&self, tries: u32, after: Option<Duration>) -> Duration {
         let retry = &self.retry;
         let ceiling = || retry.first_wait.saturating_mul(1 << tries.min(20)).min(retry.longest_wait);
         after.unwrap_or_else(|| ceiling().mul_f64(fastrand::f64())).min(retry.longest_wait)
+    }
+
+    /// How long to wait after a 429.
+    pub(super) fn wait_after_limit(&self, after: Option<Duration>) -> Duration {
+        self.wait_before(0, Some(after.unwrap_or(self.retry.rate_limit_wait)))
     }
 
     /// Sleeps, but no longer than until a flush begins after the first `flushes` ones. One that
@@ -253,7 +342,7 @@ impl Delivery {
     }
 
     /// The batch's one run with its largest fields cut to a quarter of what it was.
-    fn cut(&self, batch: &Batch) -> Option<Batch> {
+    pub(super) fn cut(&self, batch: &Batch) -> Option<Batch> {
         let raw = batch.raw().ok()?;
         let smaller = oversize::cut(&raw, raw.len() / 4)?;
         self.notices.warn(Notice::TooLarge, || {
@@ -310,6 +399,10 @@ pub(crate) struct Flight {
     pieces: Vec<(Batch, bool)>,
     /// When the batch was finished.
     finished: Instant,
+    /// It has to be behind others that are on disk.
+    pub(crate) to_disk: bool,
+    /// Some of its runs are on disk.
+    kept: bool,
     queue: Arc<Queue>,
     done: mpsc::UnboundedSender<Done>,
 }
@@ -317,6 +410,8 @@ pub(crate) struct Flight {
 /// A batch's delivery has ended.
 pub(crate) struct Done {
     pub(crate) number: u64,
+    /// Some of its runs are on disk.
+    pub(crate) kept: bool,
     /// What it did not come to. These runs are counted as dropped.
     pub(crate) left: Vec<Batch>,
     /// What for.
@@ -325,7 +420,8 @@ pub(crate) struct Done {
 
 impl Flight {
     pub(crate) fn new(number: u64, batch: Batch, queue: Arc<Queue>, done: mpsc::UnboundedSender<Done>) -> Self {
-        Self { number, pieces: vec![(batch, false)], finished: Instant::now(), queue, done }
+        let (pieces, finished) = (vec![(batch, false)], Instant::now());
+        Self { number, pieces, finished, to_disk: false, kept: false, queue, done }
     }
 
     /// The memory that it takes.
@@ -349,6 +445,12 @@ impl Flight {
         }
     }
 
+    /// The spool has counted them.
+    fn kept(&mut self) {
+        self.kept = true;
+        self.pieces.pop();
+    }
+
     fn dropped(&mut self, reason: DropReason) -> Option<Batch> {
         let (batch, _) = self.pieces.pop()?;
         self.queue.counters.drop_taken(reason, batch.runs);
@@ -362,6 +464,6 @@ impl Drop for Flight {
         let reason = if std::thread::panicking() { DropReason::Panicked } else { DropReason::ShutDown };
         self.queue.counters.drop_taken(reason, left.iter().map(|batch| batch.runs).sum());
         // Nobody listens any more when the sender has ended.
-        let _ = self.done.send(Done { number: self.number, left, reason });
+        let _ = self.done.send(Done { number: self.number, kept: self.kept, left, reason });
     }
 }

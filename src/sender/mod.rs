@@ -11,6 +11,8 @@ mod multipart;
 mod notice;
 mod oversize;
 mod queue;
+mod replay;
+mod spool;
 mod transport;
 mod updates;
 mod wake;

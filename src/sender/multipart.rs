@@ -37,21 +37,35 @@ pub(crate) struct Part {
     pub(crate) field: String,
     /// The whole part in the body, from its boundary to its last line end.
     pub(crate) whole: Range<usize>,
+    /// The same without its boundary.
+    pub(crate) inner: Range<usize>,
     pub(crate) content: Range<usize>,
 }
 
 /// Reads a body of this crate's. `None` when it is none.
 pub(crate) fn read(body: &[u8]) -> Option<Vec<Part>> {
+    read_parts(body, BOUNDARY_LINE.as_bytes(), END.as_bytes())
+}
+
+/// Reads a body with any boundary, if its parts are written in the same way otherwise.
+pub(crate) fn read_any(body: &[u8]) -> Option<Vec<Part>> {
+    let line_end = body.windows(2).take(200).position(|window| window == b"\r\n")? + 2;
+    let boundary_line = &body[..line_end];
+    let end = [&boundary_line[..line_end - 2], b"--\r\n"].concat();
+    boundary_line.starts_with(b"--").then(|| read_parts(body, boundary_line, &end))?
+}
+
+fn read_parts(body: &[u8], boundary_line: &[u8], end_line: &[u8]) -> Option<Vec<Part>> {
     let mut parts = Vec::new();
     let mut at = 0;
-    while !body[at..].starts_with(END.as_bytes()) {
+    while !body[at..].starts_with(end_line) {
         let start = at;
-        let head = body.get(at..)?.strip_prefix(BOUNDARY_LINE.as_bytes())?;
+        let head = body.get(at..)?.strip_prefix(boundary_line)?;
         let head_length = head.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&head[..head_length]).ok()?;
         let name = head.split("name=\"").nth(1)?.split('"').next()?;
         let length: usize = head.rsplit("Content-Length: ").next()?.parse().ok()?;
-        let begin = start + BOUNDARY_LINE.len() + head_length + 4;
+        let begin = start + boundary_line.len() + head_length + 4;
         let end = begin.checked_add(length)?;
         at = end.checked_add(2)?;
         if body.get(end..at)? != b"\r\n" {
@@ -63,6 +77,7 @@ pub(crate) fn read(body: &[u8]) -> Option<Vec<Part>> {
             id: words.next()?.into(),
             field: words.next().unwrap_or("").into(),
             whole: start..at,
+            inner: start + boundary_line.len()..at,
             content: begin..end,
         });
     }

@@ -16,6 +16,10 @@ pub(crate) enum Notice {
     OldServer,
     Panicked,
     Redaction,
+    Spooling,
+    SpoolFull,
+    SpoolFailed,
+    Rejected,
 }
 
 /// Remembers what has been told. Everything later is only counted.

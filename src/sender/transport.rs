@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::multipart;
+use super::spool::Foreign;
 use crate::config::Config;
 use crate::error::ConfigError;
 use crate::secret::Endpoint;
@@ -132,6 +133,22 @@ impl Transport {
             };
             http.post(format!("{}/runs/batch", self.base)).header(CONTENT_TYPE, "application/json").body(json)
         };
+        self.send(request, multipart, batch.compressed).await
+    }
+
+    /// Sends what another SDK kept, as it is.
+    pub(crate) async fn post_foreign(&self, foreign: &Foreign) -> Answer {
+        let http = match self.http() {
+            Ok(http) => http,
+            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
+        };
+        let request = http.post(format!("{}/{}", self.base, foreign.path)).header(CONTENT_TYPE, &foreign.content_type);
+        let request = if foreign.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
+        let multipart = foreign.path == "runs/multipart";
+        self.send(request.body(foreign.body.clone()), multipart, foreign.compressed).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, multipart: bool, compressed: bool) -> Answer {
         match request.send().await {
             Ok(response) => {
                 let (status, after) = (response.status(), retry_after(response.headers(), Utc::now()));
@@ -141,7 +158,7 @@ impl Transport {
                     return Answer::Delivered;
                 }
                 let words = read_words(response, &self.headers).await;
-                meaning(status, after, words, multipart, batch.compressed)
+                meaning(status, after, words, multipart, compressed)
             }
             Err(reason) => Answer::Passing { why: words_of(&reason), after: None },
         }

@@ -2,7 +2,7 @@
 //! not overtake the first, and where both meet in one batch they become one.
 
 use crate::run::{Run, RunId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Keeps posts of runs that have not ended, as long as an update may meet them.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(crate) struct Updates {
     posted: FxHashMap<RunId, u64>,
     /// Updates whose posts are on their way, by the numbers of the posts' batches.
     waiting: Vec<(u64, Run)>,
+    /// Posts that are kept on disk.
+    on_disk: FxHashSet<RunId>,
 }
 
 impl Updates {
@@ -54,10 +56,25 @@ impl Updates {
         }
     }
 
+    /// Whether the post of this run is on disk, so that its update has to go there too.
+    pub(crate) fn is_on_disk(&self, run: &Run) -> bool {
+        self.on_disk.contains(&run.id())
+    }
+
+    /// No post is on disk any more.
+    pub(crate) fn disk_is_empty(&mut self) {
+        self.on_disk = FxHashSet::default();
+    }
+
     /// A batch is done: the updates that waited for it may go.
-    pub(crate) fn batch_done(&mut self, batch: u64) -> Vec<Run> {
+    pub(crate) fn batch_done(&mut self, batch: u64, kept: bool) -> Vec<Run> {
         if !self.posted.is_empty() {
-            self.posted.retain(|_, number| *number != batch);
+            let done = self.posted.extract_if(|_, number| *number == batch).map(|(id, _)| id);
+            if kept {
+                self.on_disk.extend(done);
+            } else {
+                done.for_each(drop);
+            }
         }
         if self.waiting.is_empty() {
             return Vec::new();

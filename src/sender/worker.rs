@@ -7,6 +7,7 @@ use super::encode::{Operation, Shared};
 use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
 use super::queue::{span_bytes, Ended, Flush, Placed, Queue, Work};
+use super::replay::Replay;
 use super::updates::Updates;
 use crate::config::Config;
 use crate::convert::Converter;
@@ -34,6 +35,14 @@ const NAMING: Duration = Duration::from_millis(20);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
+/// So many batches may be on their way to the disk because memory is full.
+const SPILLS: usize = 2;
+/// The part of the last flush's time, and the most of it, that is kept for writing to disk what could not
+/// be delivered in the rest.
+const WRITING_PART: u32 = 5;
+const WRITING_TIME: Duration = Duration::from_millis(500);
+/// How long writing may go on when whoever asked for the last flush waits no more.
+const LATE_WRITING: Duration = Duration::from_secs(5);
 
 pub(crate) struct Worker {
     queue: Arc<Queue>,
@@ -53,6 +62,8 @@ pub(crate) struct Worker {
     batch: OpenBatch,
     /// When the batch is finished at the latest.
     due: Option<Instant>,
+    /// Updates in the batch have their posts on disk.
+    follows_disk: bool,
     backlog: VecDeque<Flight>,
     backlog_bytes: usize,
     under_way: usize,
@@ -113,6 +124,7 @@ impl Worker {
             placed: Vec::new(),
             batch: OpenBatch::new(config.compression_level)?,
             due: None,
+            follows_disk: false,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             under_way: 0,
@@ -131,6 +143,10 @@ impl Worker {
 
     /// Works until the last flush is answered.
     pub(crate) async fn run(mut self) {
+        let mut replay =
+            self.delivery.spool.clone().map(|spool| {
+                tokio::spawn(Replay::new(spool, Arc::clone(&self.delivery), self.hurry.subscribe()).run())
+            });
         loop {
             let more = self.take_work();
             let now = Instant::now();
@@ -139,8 +155,14 @@ impl Worker {
                 self.finish_batch();
             }
             self.send_batches();
+            self.spill();
             if self.last_flush.is_some_and(|deadline| deadline <= now) {
+                self.keep_the_rest().await;
                 self.give_up_the_rest().await;
+            }
+            if let Some(replay) = replay.take_if(|_| self.last_flush.is_some()) {
+                // It ends at once, and leaves no file in its hands; unless the disk is slow.
+                let _ = tokio::time::timeout(Duration::from_millis(50), replay).await;
             }
             self.answer_flushes();
             if self.last_flush.is_some() && self.flushes.is_empty() {
@@ -215,7 +237,9 @@ impl Worker {
         let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
         // A batch may be full before it is due.
         let look = self.due.map(|due| due.min(Instant::now() + LOOK));
-        let deadline = [look, self.held.deadline(), self.last_flush, failing].into_iter().flatten().min();
+        // Requests may begin to fail while memory is full.
+        let spill = (full && self.delivery.spool.is_some()).then(|| Instant::now() + LOOK);
+        let deadline = [look, self.held.deadline(), self.last_flush, failing, spill].into_iter().flatten().min();
         let sleep = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -343,6 +367,7 @@ impl Worker {
             self.seal();
         }
         self.batch.add();
+        self.follows_disk |= operation == Operation::Patch && self.updates.is_on_disk(run);
     }
 
     /// Finishes the batch, posts that were kept back included.
@@ -367,7 +392,13 @@ impl Worker {
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
         let (queue, done) = (Arc::clone(&self.queue), self.done.0.clone());
-        self.backlog.push_back(Flight::new(self.next_number, batch, queue, done));
+        let mut flight = Flight::new(self.next_number, batch, queue, done);
+        flight.to_disk = std::mem::take(&mut self.follows_disk);
+        if flight.to_disk && self.delivery.spool.as_ref().is_none_or(|spool| spool.has_none_of_ours()) {
+            self.updates.disk_is_empty();
+            flight.to_disk = false;
+        }
+        self.backlog.push_back(flight);
         self.next_number += 1;
     }
 
@@ -382,21 +413,46 @@ impl Worker {
                     serde_json::from_slice(&body).ok()
                 }));
             }
-            self.under_way += 1;
-            self.backlog_bytes -= flight.bytes();
-            let delivery = Arc::clone(&self.delivery);
-            self.flights.spawn(async move { delivery.deliver(flight).await });
+            self.see_off(flight);
         }
     }
 
-    fn batch_done(&mut self, Done { number, left, reason }: Done) {
+    fn see_off(&mut self, flight: Flight) {
+        self.under_way += 1;
+        self.backlog_bytes -= flight.bytes();
+        let delivery = Arc::clone(&self.delivery);
+        self.flights.spawn(async move {
+            if flight.to_disk {
+                delivery.put_aside(flight).await;
+            } else {
+                delivery.deliver(flight).await;
+            }
+        });
+    }
+
+    /// Memory is full of batches because requests fail: the oldest go to disk, so that the queue need not
+    /// fill up.
+    fn spill(&mut self) {
+        let Some(spool) = self.delivery.spool.clone() else { return };
+        while self.backlog_bytes > self.backlog_limit
+            && self.under_way < self.concurrency + SPILLS
+            && self.delivery.circuit.failing_since().is_some()
+            && !spool.is_full()
+        {
+            let Some(mut flight) = self.backlog.pop_front() else { return };
+            flight.to_disk = true;
+            self.see_off(flight);
+        }
+    }
+
+    fn batch_done(&mut self, Done { number, kept, left, reason }: Done) {
         for batch in &left {
             self.delivery.tell_dropped(batch, reason);
         }
         self.under_way = self.under_way.saturating_sub(1);
         self.unfinished.remove(&number);
         while self.flights.try_join_next().is_some() {}
-        let updates = self.updates.batch_done(number);
+        let updates = self.updates.batch_done(number, kept);
         if !updates.is_empty() {
             for update in updates {
                 self.add_update(&update);
@@ -424,7 +480,8 @@ impl Worker {
         if flush.last {
             self.held.release_all(&mut self.placed);
             self.add_placed();
-            self.last_flush = Some(self.last_flush.map_or(flush.deadline, |deadline| deadline.min(flush.deadline)));
+            let deadline = self.sending_deadline(flush.deadline);
+            self.last_flush = Some(self.last_flush.map_or(deadline, |earlier| earlier.min(deadline)));
         }
         self.finish_batch();
         self.hurry.send_modify(|hurry| {
@@ -433,6 +490,15 @@ impl Worker {
             hurry.last |= flush.last;
         });
         self.flushes.push(Pending { flush, before: self.next_number });
+    }
+
+    /// When to stop sending, so that there is time to write what is left to disk.
+    fn sending_deadline(&self, deadline: Instant) -> Instant {
+        if self.delivery.spool.is_none() {
+            return deadline;
+        }
+        let time = deadline.saturating_duration_since(Instant::now());
+        deadline.checked_sub((time / WRITING_PART).min(WRITING_TIME)).unwrap_or(deadline)
     }
 
     fn answer_flushes(&mut self) {
@@ -466,7 +532,30 @@ impl Worker {
         }
     }
 
-    /// Time is up: what is not delivered by now is counted as dropped.
+    /// Time is up: what is not delivered by now goes to disk.
+    async fn keep_the_rest(&mut self) {
+        if self.delivery.spool.is_none() {
+            return;
+        }
+        self.hurry.send_modify(|hurry| hurry.over = true);
+        let end = tokio::time::sleep(WRITING_TIME + LATE_WRITING);
+        tokio::pin!(end);
+        loop {
+            self.finish_batch();
+            while let Some(flight) = self.backlog.pop_front() {
+                self.see_off(flight);
+            }
+            if self.unfinished.is_empty() && self.updates.waiting() == 0 {
+                return;
+            }
+            tokio::select! {
+                Some(done) = self.done.1.recv() => self.batch_done(done),
+                () = &mut end => return,
+            }
+        }
+    }
+
+    /// What is left now is counted as dropped.
     async fn give_up_the_rest(&mut self) {
         self.flights.shutdown().await;
         self.finish_batch();
