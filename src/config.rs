@@ -114,6 +114,8 @@ pub(crate) struct Retry {
     pub(crate) longest_wait: Duration,
     /// After a 429 that does not say how long to wait.
     pub(crate) rate_limit_wait: Duration,
+    /// Between two requests while the key is refused or a quota is used up.
+    pub(crate) probe_interval: Duration,
 }
 
 /// How much may wait for a parent behind the exporter.
@@ -151,6 +153,7 @@ impl Default for Config {
                 first_wait: Duration::from_millis(500),
                 longest_wait: Duration::from_secs(30),
                 rate_limit_wait: Duration::from_secs(10),
+                probe_interval: Duration::from_secs(60),
             },
             held: HeldLimits { bytes: 64 << 20, time: Duration::from_secs(600) },
             open_spans: 250_000,
@@ -395,6 +398,14 @@ impl Config {
         self
     }
 
+    /// How often it is tried whether LangSmith takes runs again, while it refuses the key (401, 403)
+    /// or a quota is used up (429); 60 s by default. All runs wait for that, up to the retry
+    /// deadline and within the bounds of the queue.
+    pub fn with_probe_interval(mut self, interval: Duration) -> Self {
+        self.retry.probe_interval = interval;
+        self
+    }
+
     /// How long an ended span may wait for its parent behind [`LangSmithExporter`]; 10 minutes by
     /// default. After that it becomes a trace of its own.
     ///
@@ -439,10 +450,14 @@ impl Config {
     }
 
     /// Calls `hook` for each run that was on its way and is given up, on the sender's thread: so
-    /// that it can be kept and sent again. It shall not block. Runs that never came that far are
-    /// told elsewhere: [`Client::submit`](crate::Client::submit) answers for those that it does not
-    /// take, and what a shutdown leaves behind is counted in [`Stats`](crate::Stats) alone. What is kept on
-    /// disk is not given up, and not told if it is refused later.
+    /// that it can be kept and sent again. It shall not block. A panic in it is contained.
+    ///
+    /// It is also called for runs whose batches a shutdown leaves behind. The shutdown waits for that
+    /// no longer than a moment, so a program that ends right then may not hear of the last of them.
+    /// Runs that never came that far are told elsewhere: [`Client::submit`](crate::Client::submit)
+    /// answers for those that it does not take, and spans that a shutdown finds in the queue are
+    /// counted in [`Stats`](crate::Stats) alone. What is kept on disk is not given up, and not told
+    /// if it is refused later.
     pub fn with_on_drop(mut self, hook: impl Fn(RunId, DropReason) + Send + Sync + 'static) -> Self {
         self.on_drop = Some(OnDrop(Arc::new(hook)));
         self
@@ -471,8 +486,9 @@ impl Config {
 
     /// Times that no clock can be set to become times that nobody lives to see.
     pub(crate) fn tame(mut self) -> Self {
-        let Retry { deadline, timeout, first_wait, longest_wait, rate_limit_wait } = &mut self.retry;
-        for time in [deadline, timeout, first_wait, longest_wait, rate_limit_wait, &mut self.flush_interval] {
+        let Retry { deadline, timeout, first_wait, longest_wait, rate_limit_wait, probe_interval } = &mut self.retry;
+        let flush_interval = &mut self.flush_interval;
+        for time in [deadline, timeout, first_wait, longest_wait, rate_limit_wait, probe_interval, flush_interval] {
             *time = (*time).min(FOREVER);
         }
         self

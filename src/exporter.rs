@@ -64,9 +64,9 @@ impl LangSmithExporter {
 impl SpanExporter for LangSmithExporter {
     /// Answers when the runs are delivered or given up; those that wait for a parent excepted.
     ///
-    /// While LangSmith cannot be reached it answers after a second, with an error, and the runs are
-    /// kept and tried again: the processor has to go on, or it would drop spans of its own and
-    /// never come to shut the exporter down.
+    /// While LangSmith cannot be reached it answers after a second, and while it refuses the key or a
+    /// quota is used up at once, with an error, and the runs are kept and tried again: the processor
+    /// has to go on, or it would drop spans of its own and never come to shut the exporter down.
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         batch.retain(|span| span.span_context.is_sampled());
         if batch.is_empty() {

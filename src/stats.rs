@@ -10,8 +10,10 @@ pub enum DropReason {
     QueueFull,
     /// It came after the shutdown, or the shutdown's time ran out.
     ShutDown,
-    /// The key or the workspace was not accepted (401, 403).
+    /// The key or the workspace was not accepted (401, 403) until the retry deadline.
     Unauthorized,
+    /// LangSmith took no more because of a rate limit or a quota (429) until the retry deadline.
+    RateLimited,
     /// The server refused this very run (400, 413, 422 or another lasting answer).
     Refused,
     /// The server could not be reached, or kept failing, until the retry deadline.
@@ -27,10 +29,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::ShutDown,
         Self::Unauthorized,
+        Self::RateLimited,
         Self::Refused,
         Self::Unreachable,
         Self::Panicked,
@@ -49,6 +52,7 @@ impl DropReason {
             Self::QueueFull => "queue full",
             Self::ShutDown => "shut down",
             Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate limited",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Panicked => "panicked",

@@ -154,7 +154,8 @@ impl Client {
     ///
     /// # Errors
     /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
-    /// runs were lost since the last flush.
+    /// runs were lost since the last flush; [`FlushError::Delayed`], at once, while LangSmith refuses
+    /// the key or a quota is used up.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         let result = self.wait_for(timeout, false);
         if let (Err(_), Some(inner)) = (&result, &self.inner) {
@@ -186,8 +187,9 @@ impl Client {
     }
 
     /// Delivers what it can within `timeout`, then stops. What is left is counted as dropped, and
-    /// so is whatever comes later. With [`Config::with_spool_dir`] it delivers for four fifths of the time,
-    /// or all but half a second, and writes to disk what is left then.
+    /// so is whatever comes later. While LangSmith refuses the key or a quota is used up it asks once
+    /// more and does not wait for better times. With [`Config::with_spool_dir`] it delivers for four
+    /// fifths of the time, or all but half a second, and writes to disk what is left then.
     ///
     /// # Errors
     /// [`FlushError::Dropped`] counts what was lost; [`FlushError::ShutDown`] at a second call.

@@ -1,17 +1,19 @@
 //! Getting one batch to the server: tries, waits, splits. The only place that tries again.
 
 use super::batch::Batch;
+use super::circuit::{Circuit, Open, Pass, Patience};
 use super::notice::{Notice, Notices};
 use super::oversize;
 use super::queue::Queue;
 use super::spool::Spool;
 use super::transport::{Answer, Transport};
-use crate::config::{Config, OnDrop, Retry};
+use crate::config::{Config, OnDrop, Retry, FOREVER};
+use crate::run::RunId;
 use crate::secret::Endpoint;
 use crate::stats::DropReason;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, Instant};
@@ -26,11 +28,8 @@ pub(crate) struct Delivery {
     notices: Notices,
     /// The server reads zstd, as far as is known.
     pub(crate) compression: AtomicBool,
-    /// After a 429 nobody sends before this.
-    held_until: Mutex<Option<Instant>>,
-    /// Milliseconds from `began` to the first failure after the last success; 0 for none.
-    failing_since: AtomicU64,
-    began: Instant,
+    /// Whether the endpoint takes anything.
+    pub(crate) circuit: Circuit,
     hurry: watch::Receiver<Hurry>,
     on_drop: Option<OnDrop>,
     /// Where batches go that would be given up.
@@ -71,9 +70,7 @@ impl Delivery {
             endpoint: config.endpoint.clone(),
             notices,
             compression: AtomicBool::new(true),
-            held_until: Mutex::new(None),
-            failing_since: AtomicU64::new(0),
-            began: Instant::now(),
+            circuit: Circuit::new(config.retry.probe_interval, config.retry.deadline),
             hurry,
             on_drop: config.on_drop.clone(),
             spool,
@@ -81,33 +78,35 @@ impl Delivery {
     }
 
     /// Delivers a batch, or gives up what cannot be delivered, run by run if need be.
-    pub(crate) async fn deliver(&self, batch: Batch, mut flight: Flight) {
-        let deadline = Instant::now() + self.retry.deadline;
-        let mut waiting = vec![(batch, false)];
-        while let Some((batch, was_cut)) = waiting.pop() {
+    pub(crate) async fn deliver(&self, mut flight: Flight) {
+        let tries = Instant::now() + self.retry.deadline;
+        // What has a place on disk need not wait in memory for better times.
+        let waits = if self.spool.is_some() { Duration::ZERO } else { self.retry.deadline };
+        let patience = Patience { tries, open: flight.finished + waits };
+        while let Some((batch, was_cut)) = flight.next() {
             let outcome = tokio::select! {
                 biased;
                 () = self.time_is_over() => Outcome::GivenUp(DropReason::ShutDown),
-                outcome = self.deliver_one(&batch, deadline) => outcome,
+                outcome = self.deliver_one(&batch, patience) => outcome,
             };
             match outcome {
                 Outcome::Delivered => {
-                    flight.sent(batch.runs);
+                    flight.sent();
                     self.spool.iter().for_each(|spool| spool.delivered());
                 }
                 Outcome::GivenUp(reason) => self.keep_or_give_up(&mut flight, reason, &batch).await,
                 Outcome::Uncompressed => match batch.uncompressed() {
-                    Ok(batch) => waiting.push((batch, was_cut)),
-                    Err(_) => self.give_up(&mut flight, DropReason::Refused, &batch),
+                    Ok(batch) => flight.replace([(batch, was_cut)]),
+                    Err(_) => self.give_up(&mut flight, DropReason::Refused),
                 },
                 Outcome::Split { too_large, words } => {
                     if let Some([first, second]) = batch.split(self.level) {
-                        waiting.extend([(second, was_cut), (first, was_cut)]);
+                        flight.replace([(second, was_cut), (first, was_cut)]);
                     } else if let Some(smaller) = (too_large && !was_cut).then(|| self.cut(&batch)).flatten() {
-                        waiting.push((smaller, true));
+                        flight.replace([(smaller, true)]);
                     } else {
                         self.tell_refused(&batch, &words);
-                        self.give_up(&mut flight, DropReason::Refused, &batch);
+                        self.give_up(&mut flight, DropReason::Refused);
                     }
                 }
             }
@@ -115,21 +114,22 @@ impl Delivery {
     }
 
     /// Puts a batch onto the disk without trying to deliver it, as long as it can be kept there.
-    pub(crate) async fn put_aside(&self, batch: Batch, mut flight: Flight) {
-        let Some(spool) = &self.spool else { return self.deliver(batch, flight).await };
-        match spool.keep(&batch, DropReason::Unreachable, false).await {
-            Ok(()) => flight.kept(batch.runs),
-            Err(_) => self.deliver(batch, flight).await,
+    pub(crate) async fn put_aside(&self, mut flight: Flight) {
+        if let (Some(spool), Some((batch, _))) = (&self.spool, flight.next()) {
+            if spool.keep(&batch, DropReason::Unreachable, false).await.is_ok() {
+                return flight.kept();
+            }
         }
+        self.deliver(flight).await;
     }
 
     /// What cannot be delivered at this time, though nothing is wrong with it, is kept if there is a place for it.
     async fn keep_or_give_up(&self, flight: &mut Flight, reason: DropReason, batch: &Batch) {
-        let Some(spool) = &self.spool else { return self.give_up(flight, reason, batch) };
+        let Some(spool) = &self.spool else { return self.give_up(flight, reason) };
         let over = self.hurry.borrow().over;
         match spool.keep(batch, reason, over).await {
-            Ok(()) => flight.kept(batch.runs),
-            Err(reason) => self.give_up(flight, reason, batch),
+            Ok(()) => flight.kept(),
+            Err(reason) => self.give_up(flight, reason),
         }
     }
 
@@ -158,32 +158,68 @@ impl Delivery {
         }
     }
 
-    fn give_up(&self, flight: &mut Flight, reason: DropReason, batch: &Batch) {
-        flight.dropped(reason, batch.runs);
-        let Some(OnDrop(hook)) = &self.on_drop else { return };
+    /// The leave to send something that may wait as long as it takes.
+    pub(super) async fn enter(&self) -> Pass<'_> {
+        let never = Instant::now() + FOREVER;
+        let patience = Patience { tries: never, open: never };
+        match self.circuit.enter(patience, &mut self.hurry.clone()).await {
+            Ok(pass) => pass,
+            // The last flush has no more hope for it, and whoever waits here ends with that.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn give_up(&self, flight: &mut Flight, reason: DropReason) {
+        if let Some(batch) = flight.dropped(reason) {
+            self.tell_dropped(&batch, reason);
+        }
+    }
+
+    /// Calls the hook for each run of a batch that was given up.
+    pub(crate) fn tell_dropped(&self, batch: &Batch, reason: DropReason) {
+        if self.on_drop.is_none() {
+            return;
+        }
         let Ok(raw) = batch.raw() else { return };
         let parts = super::multipart::read(&raw).unwrap_or_default();
         for part in parts.iter().filter(|part| part.field.is_empty() && part.operation != "attachment") {
-            let Ok(id) = part.id.parse() else { continue };
-            if catch_unwind(AssertUnwindSafe(|| hook(id, reason))).is_err() {
-                self.notices.warn(Notice::Panicked, || "the hook for dropped runs panicked; it is called again".into());
+            if let Ok(id) = part.id.parse() {
+                self.tell_dropped_run(id, reason);
             }
         }
     }
 
-    async fn deliver_one(&self, batch: &Batch, deadline: Instant) -> Outcome {
+    pub(crate) fn tell_dropped_run(&self, id: RunId, reason: DropReason) {
+        let Some(OnDrop(hook)) = &self.on_drop else { return };
+        if catch_unwind(AssertUnwindSafe(|| hook(id, reason))).is_err() {
+            self.notices.warn(Notice::Panicked, || "the hook for dropped runs panicked; it is called again".into());
+        }
+    }
+
+    async fn deliver_one(&self, batch: &Batch, patience: Patience) -> Outcome {
         let mut tries = 0;
+        let mut hurry = self.hurry.clone();
         loop {
-            self.wait_while_held().await;
-            let flushes = self.hurry.borrow().flushes;
-            let (why, after, rate_limited) = match self.transport.post(batch).await {
+            let pass = match self.circuit.enter(patience, &mut hurry).await {
+                Ok(pass) => pass,
+                Err(reason) => return Outcome::GivenUp(reason),
+            };
+            let flushes = pass.flushes;
+            let (why, wait) = match self.transport.post(batch).await {
                 Answer::Delivered => {
-                    self.failing_since.store(0, Ordering::Relaxed);
+                    self.answered(pass, true);
                     return Outcome::Delivered;
                 }
-                Answer::TooLarge { words } => return Outcome::Split { too_large: true, words },
-                Answer::Refused { words } => return Outcome::Split { too_large: false, words },
+                Answer::TooLarge { words } => {
+                    self.answered(pass, false);
+                    return Outcome::Split { too_large: true, words };
+                }
+                Answer::Refused { words } => {
+                    self.answered(pass, false);
+                    return Outcome::Split { too_large: false, words };
+                }
                 Answer::RefusedWhole { words } => {
+                    self.answered(pass, false);
                     self.notices.failed(&words);
                     self.notices.warn(Notice::Refused, || {
                         let fate = self.fate();
@@ -192,10 +228,12 @@ impl Delivery {
                     return Outcome::GivenUp(DropReason::Refused);
                 }
                 Answer::NoCompression => {
+                    self.answered(pass, false);
                     self.compression.store(false, Ordering::Relaxed);
                     return Outcome::Uncompressed;
                 }
                 Answer::NoMultipart => {
+                    self.answered(pass, false);
                     self.transport.use_multipart(false);
                     self.notices.warn(Notice::OldServer, || {
                         format!(
@@ -207,16 +245,34 @@ impl Delivery {
                 }
                 Answer::Unauthorized { status, words } => {
                     self.notices.failed(&format!("{status} {words}"));
-                    self.notices
-                        .warn(Notice::Unauthorized, || unauthorized(&self.endpoint, status, &words, self.fate()));
-                    return Outcome::GivenUp(DropReason::Unauthorized);
+                    let wait = self.wait_before(tries, None);
+                    self.tell_open(pass.unauthorized(wait, unauthorized(&self.endpoint, status, &words)));
+                    tries += 1;
+                    continue;
                 }
-                Answer::Passing { why, after, rate_limited } => (why, after, rate_limited),
+                Answer::RateLimited { words, after } => {
+                    self.notices.failed(&words);
+                    let mut wait = self.wait_after_limit(after);
+                    if self.hurry.borrow().last {
+                        // There is no time to wait as long as the server asks for, but it is not flooded either.
+                        wait = wait.min(self.wait_before(tries, None));
+                    }
+                    let quota = after.is_none() && is_quota(&words);
+                    let opened = pass.rate_limited(wait, quota, || rate_limited(&self.endpoint, quota, &words));
+                    if opened.is_none() && self.circuit.open().is_none() {
+                        self.tell_trying(&words);
+                    }
+                    self.tell_open(opened);
+                    tries += 1;
+                    continue;
+                }
+                Answer::Passing { why, after } => (why, self.wait_before(tries, after)),
             };
-            let now = Instant::now();
-            let wait = self.wait_before(tries, after, rate_limited);
-            self.fail(&why, now);
-            if now + wait > deadline {
+            pass.failed(wait);
+            self.notices.failed(&why);
+            self.tell_trying(&why);
+            let next = Instant::now() + wait;
+            if next > patience.tries {
                 if self.spool.is_none() {
                     self.notices.warn(Notice::Unreachable, || {
                         format!(
@@ -227,25 +283,19 @@ impl Delivery {
                 }
                 return Outcome::GivenUp(DropReason::Unreachable);
             }
-            if !rate_limited {
-                self.wait_until(now + wait, flushes).await;
-            } else if !self.hurry.borrow().last {
-                self.hold_until(now + wait);
-            } else {
-                // There is no time to wait as long as the server asks for, but it is not flooded either.
-                let wait = wait.min(self.wait_before(tries, None, false));
-                self.wait_until(now + wait, flushes).await;
-            }
+            self.wait_until(next, flushes).await;
             tries += 1;
         }
     }
 
-    /// A try has failed in a way that may pass.
-    fn fail(&self, why: &str, now: Instant) {
-        self.notices.failed(why);
-        let milliseconds = now.duration_since(self.began).as_millis().try_into().unwrap_or(u64::MAX).max(1);
-        // Nothing else stands in for the first failure since the last success.
-        let _ = self.failing_since.compare_exchange(0, milliseconds, Ordering::Relaxed, Ordering::Relaxed);
+    /// The server speaks to us.
+    pub(super) fn answered(&self, pass: Pass<'_>, success: bool) {
+        if pass.answered(success) {
+            self.notices.info(format!("{} takes runs again", self.endpoint));
+        }
+    }
+
+    fn tell_trying(&self, why: &str) {
         self.notices.warn(Notice::Trying, || {
             format!(
                 "{} does not take runs: {why}; they are kept and tried again for {:?}",
@@ -254,44 +304,31 @@ impl Delivery {
         });
     }
 
-    /// When requests began to fail; `None` while they do not.
-    pub(crate) fn failing_since(&self) -> Option<std::time::Instant> {
-        let milliseconds = self.failing_since.load(Ordering::Relaxed);
-        (milliseconds > 0).then(|| (self.began + Duration::from_millis(milliseconds)).into_std())
+    fn tell_open(&self, opened: Option<Open>) {
+        let Some(open) = opened else { return };
+        let until_then = if self.spool.is_some() {
+            "until then they are kept on disk".to_owned()
+        } else {
+            format!("until then each waits for {:?} and is dropped", self.retry.deadline)
+        };
+        self.notices.warn_again(format!(
+            "{}; one request every {:?} finds out whether runs are taken again; {until_then}",
+            open.advice,
+            self.circuit.probe_interval(),
+        ));
     }
 
     /// How long to wait before the next try: what the server says, or a random part of a time that
     /// doubles, so that clients that failed together do not come back together.
-    pub(super) fn wait_before(&self, tries: u32, after: Option<Duration>, rate_limited: bool) -> Duration {
+    pub(super) fn wait_before(&self, tries: u32, after: Option<Duration>) -> Duration {
         let retry = &self.retry;
-        let wait = match after {
-            Some(after) => after,
-            None if rate_limited => retry.rate_limit_wait,
-            None => {
-                let ceiling = retry.first_wait.saturating_mul(1 << tries.min(20)).min(retry.longest_wait);
-                ceiling.mul_f64(fastrand::f64())
-            }
-        };
-        wait.min(retry.longest_wait)
+        let ceiling = || retry.first_wait.saturating_mul(1 << tries.min(20)).min(retry.longest_wait);
+        after.unwrap_or_else(|| ceiling().mul_f64(fastrand::f64())).min(retry.longest_wait)
     }
 
-    fn hold_until(&self, until: Instant) {
-        let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = (*held).max(Some(until));
-    }
-
-    /// Waits while the endpoint wants to be left alone. Only the last flush does not wait.
-    pub(super) async fn wait_while_held(&self) {
-        loop {
-            let held = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match held.filter(|until| *until > Instant::now()) {
-                Some(until) if !self.hurry.borrow().last => {
-                    let flushes = self.hurry.borrow().flushes;
-                    self.wait_until(until, flushes).await;
-                }
-                _ => return,
-            }
-        }
+    /// How long to wait after a 429.
+    pub(super) fn wait_after_limit(&self, after: Option<Duration>) -> Duration {
+        self.wait_before(0, Some(after.unwrap_or(self.retry.rate_limit_wait)))
     }
 
     /// Sleeps, but no longer than until a flush begins after the first `flushes` ones. One that
@@ -327,64 +364,106 @@ fn refused(batch: &Batch, words: &str) -> String {
     format!("LangSmith refused run {run}: {words}; it is dropped, further ones are only counted")
 }
 
-fn unauthorized(endpoint: &Endpoint, status: u16, words: &str, fate: &str) -> String {
+fn unauthorized(endpoint: &Endpoint, status: u16, words: &str) -> String {
     if words.contains("org_scoped_key_requires_workspace") {
-        return format!("{endpoint} answered {status}: the key belongs to an organisation; set LANGSMITH_WORKSPACE_ID or call Config::with_workspace_id; runs are being {fate}");
+        return format!(
+            "{endpoint} answered {status}: the key belongs to an organisation; set LANGSMITH_WORKSPACE_ID or call \
+             Config::with_workspace_id"
+        );
     }
     format!(
         "{endpoint} answered {status} ({words}); check LANGSMITH_API_KEY, and LANGSMITH_ENDPOINT: a key works in its own region only \
-         (api., eu.api., apac.api. or aws.api.smith.langchain.com); runs are being {fate}"
+         (api., eu.api., apac.api. or aws.api.smith.langchain.com)"
     )
 }
 
-/// The runs of a batch that is on its way. Whatever ends the delivery, a panic and an abort
-/// included, each run is counted and the batch is reported as done.
+/// A limit on what is bought, or what was set as a limit on that, and not on the speed.
+fn is_quota(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["usage limit", "quota", "monthly"].iter().any(|word| words.contains(word))
+}
+
+fn rate_limited(endpoint: &Endpoint, quota: bool, words: &str) -> String {
+    if quota {
+        format!("{endpoint} answered {words}: the plan's quota or a usage limit is used up; see LangSmith's settings for usage and billing")
+    } else {
+        format!("{endpoint} has answered {words} for too long: more runs are sent than the plan's rate limit allows; send fewer, for instance by sampling")
+    }
+}
+
+/// A batch that is on its way, in the pieces that are still to be delivered. Whatever ends the delivery, a panic and
+/// an abort included, each run is counted and the batch is reported as done.
 pub(crate) struct Flight {
-    number: u64,
-    runs: u64,
-    /// Some of them are on disk.
+    pub(crate) number: u64,
+    /// The next one last; whether it was cut.
+    pieces: Vec<(Batch, bool)>,
+    /// When the batch was finished.
+    finished: Instant,
+    /// It has to be behind others that are on disk.
+    pub(crate) to_disk: bool,
+    /// Some of its runs are on disk.
     kept: bool,
     queue: Arc<Queue>,
     done: mpsc::UnboundedSender<Done>,
 }
 
-/// A batch is done with.
-#[derive(Clone, Copy, Debug)]
+/// A batch's delivery has ended.
 pub(crate) struct Done {
     pub(crate) number: u64,
     /// Some of its runs are on disk.
     pub(crate) kept: bool,
+    /// What it did not come to. These runs are counted as dropped.
+    pub(crate) left: Vec<Batch>,
+    /// What for.
+    pub(crate) reason: DropReason,
 }
 
 impl Flight {
-    pub(crate) fn new(number: u64, runs: u64, queue: Arc<Queue>, done: mpsc::UnboundedSender<Done>) -> Self {
-        Self { number, runs, kept: false, queue, done }
+    pub(crate) fn new(number: u64, batch: Batch, queue: Arc<Queue>, done: mpsc::UnboundedSender<Done>) -> Self {
+        let (pieces, finished) = (vec![(batch, false)], Instant::now());
+        Self { number, pieces, finished, to_disk: false, kept: false, queue, done }
     }
 
-    fn sent(&mut self, runs: u64) {
-        self.queue.counters.sent(runs);
-        self.runs = self.runs.saturating_sub(runs);
+    /// The memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pieces.iter().map(|(batch, _)| batch.body.len()).sum()
+    }
+
+    /// What is to be delivered next; it stays here until it is known what became of it.
+    fn next(&self) -> Option<(Batch, bool)> {
+        self.pieces.last().cloned()
+    }
+
+    fn replace<const N: usize>(&mut self, pieces: [(Batch, bool); N]) {
+        self.pieces.pop();
+        self.pieces.extend(pieces);
+    }
+
+    fn sent(&mut self) {
+        if let Some((batch, _)) = self.pieces.pop() {
+            self.queue.counters.sent(batch.runs);
+        }
     }
 
     /// The spool has counted them.
-    fn kept(&mut self, runs: u64) {
+    fn kept(&mut self) {
         self.kept = true;
-        self.runs = self.runs.saturating_sub(runs);
+        self.pieces.pop();
     }
 
-    fn dropped(&mut self, reason: DropReason, runs: u64) {
-        self.queue.counters.drop_taken(reason, runs);
-        self.runs = self.runs.saturating_sub(runs);
+    fn dropped(&mut self, reason: DropReason) -> Option<Batch> {
+        let (batch, _) = self.pieces.pop()?;
+        self.queue.counters.drop_taken(reason, batch.runs);
+        Some(batch)
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        if self.runs > 0 {
-            let reason = if std::thread::panicking() { DropReason::Panicked } else { DropReason::ShutDown };
-            self.queue.counters.drop_taken(reason, self.runs);
-        }
+        let left: Vec<_> = std::mem::take(&mut self.pieces).into_iter().map(|(batch, _)| batch).collect();
+        let reason = if std::thread::panicking() { DropReason::Panicked } else { DropReason::ShutDown };
+        self.queue.counters.drop_taken(reason, left.iter().map(|batch| batch.runs).sum());
         // Nobody listens any more when the sender has ended.
-        let _ = self.done.send(Done { number: self.number, kept: self.kept });
+        let _ = self.done.send(Done { number: self.number, kept: self.kept, left, reason });
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod checks;
+mod circuit;
 mod client;
 mod delivery;
 mod encode;
@@ -16,7 +17,10 @@ mod spool;
 mod tail;
 mod transport;
 mod updates;
+mod wake;
 mod worker;
 
 pub use client::Client;
 pub(crate) use queue::{Placed, Work};
+// Where `wake` finds its atomics; in `models/` these are loom's.
+use std::sync::atomic;

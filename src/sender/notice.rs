@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Notice {
     QueueFull,
-    Unauthorized,
     Refused,
     Trying,
     Unreachable,
@@ -50,9 +49,29 @@ impl Notices {
             return;
         }
         let text = text();
+        self.write(move || log(&text));
+    }
+
+    /// Logs a warning each time: the caller sees to it that there are few.
+    pub(crate) fn warn_again(&self, text: String) {
+        self.write(move || log(&text));
+    }
+
+    /// Logs that something is well again.
+    pub(crate) fn info(&self, text: String) {
+        self.write(move || tracing::info!(target: "opentelemetry_langsmith", "{text}"));
+    }
+
+    fn write(&self, line: impl FnOnce() + Send + 'static) {
+        let suppressed = move || {
+            let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
+            line();
+        };
         // Without a thread there is no line; the counters still tell.
-        let thread = std::thread::Builder::new().name("langsmith-log".into()).spawn(move || log(&text));
-        lock(&self.0.writing).extend(thread.ok());
+        let thread = std::thread::Builder::new().name("langsmith-log".into()).spawn(suppressed);
+        let mut writing = lock(&self.0.writing);
+        writing.retain(|thread| !thread.is_finished());
+        writing.extend(thread.ok());
     }
 
     /// A trace has as many runs as it may.

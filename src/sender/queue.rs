@@ -3,13 +3,14 @@
 //! A push is a few atomic operations: no lock, no system call. The sender's thread is woken when
 //! the first item comes after a rest, and when much has piled up; in between it looks by itself.
 
+use super::wake::Wake;
 use crate::error::{FlushError, SubmitError};
 use crate::lineage::{Node, SpanKey};
 use crate::run::Run;
 use crate::stats::{Counters, DropReason};
 use crossbeam_queue::SegQueue;
 use opentelemetry_sdk::trace::SpanData;
-use std::sync::atomic::{fence, AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -116,13 +117,6 @@ pub(crate) struct Flush {
 
 pub(crate) type Reply = Box<dyn FnOnce(Result<(), FlushError>) + Send>;
 
-/// The sender's thread sleeps until something comes.
-const RESTING: u8 = 0;
-/// It sleeps until its batch is due, unless much comes.
-const GATHERING: u8 = 1;
-/// It is awake, or about to be.
-const AWAKE: u8 = 2;
-
 /// This much in the queue wakes a gathering sender.
 const WAKE_BYTES: usize = 1 << 20;
 
@@ -131,11 +125,10 @@ pub(crate) struct Queue {
     items: SegQueue<Work>,
     bytes: AtomicUsize,
     byte_limit: usize,
-    state: AtomicU8,
+    wake: Wake,
     /// Markers in the queue, which are taken however much waits.
     flushes: AtomicUsize,
     closed: AtomicBool,
-    ended: AtomicBool,
     pub(super) woken: Notify,
     pub(super) counters: Counters,
 }
@@ -167,10 +160,9 @@ impl Queue {
             items: SegQueue::new(),
             bytes: AtomicUsize::new(0),
             byte_limit,
-            state: AtomicU8::new(RESTING),
+            wake: Wake::new(),
             flushes: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
             woken: Notify::new(),
             counters: Counters::default(),
         }
@@ -191,12 +183,20 @@ impl Queue {
         }
         self.counters.submit(runs);
         self.items.push(work);
-        self.wake_if(before + bytes >= WAKE_BYTES);
-        // The end may have come after the look at the beginning; nobody else would take it then.
-        if self.ended.load(Ordering::SeqCst) {
+        self.tell_sender(before + bytes >= WAKE_BYTES);
+        Ok(())
+    }
+
+    /// Something was added, and `much` waits already.
+    fn tell_sender(&self, much: bool) {
+        let added = self.wake.added();
+        if added.wakes(much) {
+            self.woken.notify_one();
+        }
+        // The end may have come while it was added; nobody else would take it then.
+        if added.is_late() {
             self.answer_ended();
         }
-        Ok(())
     }
 
     /// Takes a span that has started, if there is room. Nothing is lost where there is none.
@@ -205,7 +205,7 @@ impl Queue {
         if !self.closed.load(Ordering::Acquire) && self.has_room(work.bytes()) {
             self.bytes.fetch_add(work.bytes(), Ordering::Relaxed);
             self.items.push(work);
-            self.wake_if(false);
+            self.tell_sender(false);
         }
     }
 
@@ -219,7 +219,7 @@ impl Queue {
         self.flushes.fetch_add(1, Ordering::SeqCst);
         self.items.push(Work::Flush(flush));
         self.woken.notify_one();
-        if self.ended.load(Ordering::SeqCst) {
+        if self.wake.added().is_late() {
             self.answer_ended();
         }
     }
@@ -231,9 +231,7 @@ impl Queue {
     /// The sender's thread is no more: whoever asks from now on is told so at once.
     pub(super) fn end(&self) {
         self.close();
-        self.ended.store(true, Ordering::SeqCst);
-        // Either this sees an item that a push has just added, or that push sees the end.
-        fence(Ordering::SeqCst);
+        self.wake.end();
         self.answer_ended();
     }
 
@@ -281,26 +279,12 @@ impl Queue {
 
     /// The sender is about to sleep. `false` when something came in the meantime.
     pub(super) fn rest(&self, gathering: bool) -> bool {
-        self.state.store(if gathering { GATHERING } else { RESTING }, Ordering::Relaxed);
-        // Either this sees the item that a push has just added, or that push sees the state.
-        fence(Ordering::SeqCst);
-        let sleep = if gathering { self.bytes.load(Ordering::Relaxed) < WAKE_BYTES } else { self.items.is_empty() };
-        if !sleep {
-            self.awake();
-        }
-        sleep
+        let little = || self.bytes.load(Ordering::Relaxed) < WAKE_BYTES;
+        self.wake.rest(gathering, || if gathering { little() } else { self.items.is_empty() })
     }
 
     pub(super) fn awake(&self) {
-        self.state.store(AWAKE, Ordering::Relaxed);
-    }
-
-    fn wake_if(&self, much: bool) {
-        fence(Ordering::SeqCst);
-        let state = self.state.load(Ordering::Relaxed);
-        if (state == RESTING || (state == GATHERING && much)) && self.state.swap(AWAKE, Ordering::Relaxed) != AWAKE {
-            self.woken.notify_one();
-        }
+        self.wake.awake();
     }
 
     fn refuse(&self, reason: DropReason, error: SubmitError, runs: u64) -> Dropped {

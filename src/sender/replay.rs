@@ -55,7 +55,7 @@ impl Replay {
             let wait = if waiting.is_empty() {
                 self.tries = 0;
                 // What is kept now could not be delivered a moment ago.
-                let again = self.delivery.wait_before(1, None, false);
+                let again = self.delivery.wait_before(1, None);
                 if others {
                     Some(TAKEN_ELSEWHERE)
                 } else {
@@ -81,14 +81,23 @@ impl Replay {
         }
         let mut sent_any = false;
         for name in names {
-            self.unless_over(self.delivery.wait_while_held()).await?;
+            // Where nobody else sends, this is what finds out whether LangSmith takes anything.
+            let delivery = Arc::clone(&self.delivery);
+            let pass = self.unless_over(delivery.enter()).await?;
             let Some((taken, saved)) = self.spool.take(name).await else { continue };
             let began = Instant::now();
             let (sent, obstacle) = self.unless_over(self.send(saved)).await?;
             match obstacle {
-                None => self.spool.settle(taken, sent).await,
-                Some(Obstacle::Lasting(why)) => self.spool.set_aside(taken, &why).await,
+                None => {
+                    delivery.answered(pass, sent.delivered_runs > 0);
+                    self.spool.settle(taken, sent).await;
+                }
+                Some(Obstacle::Lasting(why)) => {
+                    delivery.answered(pass, false);
+                    self.spool.set_aside(taken, &why).await;
+                }
                 Some(Obstacle::Passing(wait)) => {
+                    pass.failed(wait);
                     self.count_failure(taken.name());
                     if sent.is_nothing() {
                         drop(taken); // which puts it back
@@ -130,7 +139,10 @@ impl Replay {
                 answer => match (foreign.to_batch(self.delivery.level()), answer) {
                     (
                         _,
-                        answer @ (Answer::Passing { .. } | Answer::Unauthorized { .. } | Answer::RefusedWhole { .. }),
+                        answer @ (Answer::Passing { .. }
+                        | Answer::RateLimited { .. }
+                        | Answer::Unauthorized { .. }
+                        | Answer::RefusedWhole { .. }),
                     ) => {
                         return (sent, Some(Obstacle::Passing(self.wait_after(&answer))));
                     }
@@ -190,9 +202,12 @@ impl Replay {
     }
 
     fn wait_after(&self, answer: &Answer) -> Duration {
-        let Answer::Passing { after, rate_limited, .. } = answer else { return UNLIKELY };
+        let wait = match answer {
+            Answer::Passing { after, .. } => self.delivery.wait_before(self.tries, *after),
+            Answer::RateLimited { after, .. } => self.delivery.wait_after_limit(*after),
+            _ => return UNLIKELY,
+        };
         // A server that is down is not asked more often than its answers ask for.
-        let growing = self.delivery.wait_before(self.tries, None, false);
-        self.delivery.wait_before(self.tries, *after, *rate_limited).max(growing)
+        wait.max(self.delivery.wait_before(self.tries, None))
     }
 }

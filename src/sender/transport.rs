@@ -37,7 +37,9 @@ pub(crate) enum Answer {
     /// Taken, now or at an earlier try.
     Delivered,
     /// Worth another try.
-    Passing { why: String, after: Option<Duration>, rate_limited: bool },
+    Passing { why: String, after: Option<Duration> },
+    /// Worth another try, later: it is meant for all batches.
+    RateLimited { words: String, after: Option<Duration> },
     /// The server has no multipart endpoint.
     NoMultipart,
     /// The server does not read zstd.
@@ -86,6 +88,10 @@ impl Transport {
         let builder = Client::builder();
         // No proxy leads to this machine itself.
         let builder = if self.is_loopback { builder.no_proxy() } else { builder };
+        // And where no proxy and no redirect leads away from plain HTTP, no certificates are needed: to read them takes time.
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
+        let builder =
+            if self.is_loopback && self.base.starts_with("http://") { builder.tls_certs_only([]) } else { builder };
         let http = builder
             .user_agent(USER_AGENT)
             .default_headers(self.headers.clone())
@@ -110,7 +116,7 @@ impl Transport {
     pub(crate) async fn post(&self, batch: &Batch) -> Answer {
         let http = match self.http() {
             Ok(http) => http,
-            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
+            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
         };
         let multipart = self.multipart.load(Ordering::Relaxed);
         let request = if multipart {
@@ -134,7 +140,7 @@ impl Transport {
     pub(crate) async fn post_foreign(&self, foreign: &Foreign) -> Answer {
         let http = match self.http() {
             Ok(http) => http,
-            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
+            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
         };
         let request = http.post(format!("{}/{}", self.base, foreign.path)).header(CONTENT_TYPE, &foreign.content_type);
         let request = if foreign.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
@@ -154,7 +160,7 @@ impl Transport {
                 let words = read_words(response, &self.headers).await;
                 meaning(status, after, words, multipart, compressed)
             }
-            Err(reason) => Answer::Passing { why: words_of(&reason), after: None, rate_limited: false },
+            Err(reason) => Answer::Passing { why: words_of(&reason), after: None },
         }
     }
 }
@@ -162,10 +168,8 @@ impl Transport {
 fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart: bool, compressed: bool) -> Answer {
     match status.as_u16() {
         409 => Answer::Delivered,
-        408 | 425 | 429 | 499 | 500..=599 => {
-            let rate_limited = status == StatusCode::TOO_MANY_REQUESTS;
-            Answer::Passing { why: format!("{status}: {words}"), after, rate_limited }
-        }
+        429 => Answer::RateLimited { words: format!("{status}: {words}"), after },
+        408 | 425 | 499 | 500..=599 => Answer::Passing { why: format!("{status}: {words}"), after },
         404 if multipart => Answer::NoMultipart,
         415 if compressed && multipart => Answer::NoCompression,
         status @ (401 | 403) => Answer::Unauthorized { status, words },

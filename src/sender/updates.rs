@@ -118,10 +118,8 @@ impl Updates {
         self.waiting.len()
     }
 
-    /// Forgets the updates that wait, and says how many those are: all, and of these the counted ones.
-    pub(crate) fn clear(&mut self) -> (u64, u64) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let counted = waiting.iter().filter(|(_, update)| update.is_counted).count();
-        (waiting.len() as u64, counted as u64)
+    /// Lets go of the updates that wait. Says of each whether it is counted already.
+    pub(crate) fn clear(&mut self) -> Vec<(Run, bool)> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, update)| (update.run, update.is_counted)).collect()
     }
 }

@@ -35,6 +35,8 @@ const TURN: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
 const LOOK: Duration = Duration::from_millis(500);
+/// So long a shutdown waits at its end until it is told what was left behind.
+const NAMING: Duration = Duration::from_millis(20);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
@@ -78,7 +80,7 @@ pub(crate) struct Worker {
     due: Option<Instant>,
     /// Updates in the batch have their posts on disk.
     follows_disk: bool,
-    backlog: VecDeque<Waiting>,
+    backlog: VecDeque<Flight>,
     backlog_bytes: usize,
     under_way: usize,
     /// Numbers of the batches that are not done.
@@ -92,14 +94,8 @@ pub(crate) struct Worker {
     info: Option<tokio::task::JoinHandle<Option<Info>>>,
     /// What had been dropped when the last flush was answered.
     told: Stats,
-}
-
-/// A finished batch.
-struct Waiting {
-    number: u64,
-    batch: Batch,
-    /// It has to be behind others that are on disk.
-    to_disk: bool,
+    /// What a shutdown has left behind and the hook for dropped runs has not heard of.
+    left: Vec<Batch>,
 }
 
 /// A flush that waits for the batches before it.
@@ -168,6 +164,7 @@ impl Worker {
             done: mpsc::unbounded_channel(),
             info: None,
             told: Stats::default(),
+            left: Vec::new(),
         })
     }
 
@@ -221,6 +218,7 @@ impl Worker {
         }
         self.queue.counters.not_sampled(self.tail.clear() as u64);
         self.queue.end();
+        self.tell_left(None);
     }
 
     pub(crate) fn queue(&self) -> Arc<Queue> {
@@ -271,6 +269,8 @@ impl Worker {
         if !full && !self.queue.rest(self.due.is_some() || watched.is_some()) {
             return;
         }
+        // None of these waits for an open circuit.
+        let waits = self.flushes.iter().any(|pending| !pending.flush.last);
         let impatient = self.flushes.iter().any(|pending| pending.flush.impatient);
         let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
         // A batch may be full before it is due; and what ends while spans are watched wakes nobody either.
@@ -286,6 +286,13 @@ impl Worker {
                 None => std::future::pending().await,
             }
         };
+        let opens = async {
+            if waits {
+                self.delivery.circuit.opens().await;
+            } else {
+                std::future::pending().await
+            }
+        };
         let info = async {
             match &mut self.info {
                 Some(info) => info.await.ok().flatten(),
@@ -295,6 +302,7 @@ impl Worker {
         tokio::select! {
             () = self.queue.woken.notified() => {}
             () = sleep => {}
+            () = opens => {}
             Some(done) = self.done.1.recv() => self.batch_done(done),
             info = info => {
                 self.info = None;
@@ -415,19 +423,21 @@ impl Worker {
         let batch = self.batch.finish(self.delivery.compression.load(Ordering::Relaxed));
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
-        let mut to_disk = std::mem::take(&mut self.follows_disk);
-        if to_disk && self.delivery.spool.as_ref().is_none_or(|spool| spool.has_none_of_ours()) {
+        let (queue, done) = (Arc::clone(&self.queue), self.done.0.clone());
+        let mut flight = Flight::new(self.next_number, batch, queue, done);
+        flight.to_disk = std::mem::take(&mut self.follows_disk);
+        if flight.to_disk && self.delivery.spool.as_ref().is_none_or(|spool| spool.has_none_of_ours()) {
             self.updates.disk_is_empty();
-            to_disk = false;
+            flight.to_disk = false;
         }
-        self.backlog.push_back(Waiting { number: self.next_number, batch, to_disk });
+        self.backlog.push_back(flight);
         self.next_number += 1;
     }
 
     fn send_batches(&mut self) {
         while self.under_way < self.concurrency {
-            let Some(waiting) = self.backlog.pop_front() else { return };
-            if waiting.number == 0 {
+            let Some(flight) = self.backlog.pop_front() else { return };
+            if flight.number == 0 {
                 // What the server wants is asked for when it is needed first, and waited for by nobody.
                 let delivery = Arc::clone(&self.delivery);
                 self.info = Some(tokio::spawn(async move {
@@ -435,20 +445,19 @@ impl Worker {
                     serde_json::from_slice(&body).ok()
                 }));
             }
-            self.see_off(waiting);
+            self.see_off(flight);
         }
     }
 
-    fn see_off(&mut self, Waiting { number, batch, to_disk }: Waiting) {
+    fn see_off(&mut self, flight: Flight) {
         self.under_way += 1;
-        self.backlog_bytes -= batch.body.len();
-        let flight = Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone());
+        self.backlog_bytes -= flight.bytes();
         let delivery = Arc::clone(&self.delivery);
         self.flights.spawn(async move {
-            if to_disk {
-                delivery.put_aside(batch, flight).await;
+            if flight.to_disk {
+                delivery.put_aside(flight).await;
             } else {
-                delivery.deliver(batch, flight).await;
+                delivery.deliver(flight).await;
             }
         });
     }
@@ -459,15 +468,19 @@ impl Worker {
         let Some(spool) = self.delivery.spool.clone() else { return };
         while self.backlog_bytes > self.backlog_limit
             && self.under_way < self.concurrency + SPILLS
-            && self.delivery.failing_since().is_some()
+            && self.delivery.circuit.failing_since().is_some()
             && !spool.is_full()
         {
-            let Some(waiting) = self.backlog.pop_front() else { return };
-            self.see_off(Waiting { to_disk: true, ..waiting });
+            let Some(mut flight) = self.backlog.pop_front() else { return };
+            flight.to_disk = true;
+            self.see_off(flight);
         }
     }
 
-    fn batch_done(&mut self, Done { number, kept }: Done) {
+    fn batch_done(&mut self, Done { number, kept, left, reason }: Done) {
+        for batch in &left {
+            self.delivery.tell_dropped(batch, reason);
+        }
         self.under_way = self.under_way.saturating_sub(1);
         self.unfinished.remove(&number);
         while self.flights.try_join_next().is_some() {}
@@ -506,7 +519,8 @@ impl Worker {
         }
         self.finish_batch();
         self.hurry.send_modify(|hurry| {
-            hurry.flushes += 1;
+            // Who has other things to do does not make the server's trouble worse.
+            hurry.flushes += u64::from(!flush.impatient);
             hurry.last |= flush.last;
         });
         self.flushes.push(Pending { flush, before: self.next_number });
@@ -537,14 +551,18 @@ impl Worker {
             (flush.reply)(dropped.map_or(Ok(()), Err));
             self.told = stats;
         }
-        let failing = self.delivery.failing_since().is_some_and(|since| since.elapsed() >= PATIENCE);
+        let open = self.delivery.circuit.open();
+        let failing = self.delivery.circuit.failing_since().is_some_and(|since| since.elapsed() >= PATIENCE);
         for pending in pending {
-            if failing && pending.flush.impatient {
-                let reason = self.notices.last_failure().unwrap_or_default();
-                (pending.flush.reply)(Err(FlushError::Delayed { reason }));
-            } else {
-                self.flushes.push(pending);
-            }
+            let reason = match &open {
+                Some(open) if !pending.flush.last => open.advice.clone(),
+                None if failing && pending.flush.impatient => self.notices.last_failure().unwrap_or_default(),
+                _ => {
+                    self.flushes.push(pending);
+                    continue;
+                }
+            };
+            (pending.flush.reply)(Err(FlushError::Delayed { reason }));
         }
     }
 
@@ -558,8 +576,8 @@ impl Worker {
         tokio::pin!(end);
         loop {
             self.finish_batch();
-            while let Some(waiting) = self.backlog.pop_front() {
-                self.see_off(waiting);
+            while let Some(flight) = self.backlog.pop_front() {
+                self.see_off(flight);
             }
             if self.unfinished.is_empty() && self.updates.waiting() == 0 {
                 return;
@@ -575,14 +593,28 @@ impl Worker {
     async fn give_up_the_rest(&mut self) {
         self.flights.shutdown().await;
         self.finish_batch();
-        for Waiting { number, batch, .. } in self.backlog.drain(..) {
-            drop(Flight::new(number, batch.runs, Arc::clone(&self.queue), self.done.0.clone()));
-        }
+        self.backlog.clear();
         self.unfinished.clear();
-        let (waiting, counted) = self.updates.clear();
+        while let Ok(Done { left, .. }) = self.done.1.try_recv() {
+            self.left.extend(left);
+        }
+        let updates = self.updates.clear();
+        let (waiting, counted) = (updates.len() as u64, updates.iter().filter(|(_, counted)| *counted).count() as u64);
         self.queue.counters.submit(waiting - counted);
         self.queue.counters.take(waiting);
         self.queue.counters.drop_taken(DropReason::ShutDown, waiting);
         self.queue.end();
+        for (update, _) in &updates {
+            self.delivery.tell_dropped_run(update.id(), DropReason::ShutDown);
+        }
+        self.tell_left(Some(Instant::now() + NAMING));
+    }
+
+    /// Tells the hook for dropped runs what a shutdown has left behind.
+    fn tell_left(&mut self, until: Option<Instant>) {
+        while until.is_none_or(|until| Instant::now() < until) {
+            let Some(batch) = self.left.pop() else { return };
+            self.delivery.tell_dropped(&batch, DropReason::ShutDown);
+        }
     }
 }

@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod log;
 pub(crate) mod sink;
+pub(crate) mod weather;
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRun};
-use opentelemetry_langsmith::{Config, LangSmithExporter, Stats};
+use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRequest, ReceivedRun};
+use opentelemetry_langsmith::{Client, Config, LangSmithExporter, Run, RunType, Stats};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{IdGenerator, SpanData, SpanEvents, SpanExporter, SpanLinks};
 use std::future::Future;
@@ -28,6 +30,33 @@ pub(crate) fn config(server: &LocalLangSmith) -> Config {
         .with_endpoint(server.endpoint())
         .with_flush_interval(Duration::from_millis(20))
         .with_retry_waits(Duration::from_millis(5), Duration::from_millis(50))
+}
+
+/// Nothing goes out by itself: a test says when.
+pub(crate) fn patient(server: &LocalLangSmith) -> Config {
+    config(server).with_flush_interval(Duration::from_secs(3600))
+}
+
+/// A run that has ended, with so many bytes in it.
+pub(crate) fn run(name: String, bytes: usize) -> Run {
+    let text = "x".repeat(bytes);
+    Run::builder(name, RunType::Chain)
+        .outputs(&serde_json::json!({ "text": text }))
+        .end_now()
+        .build()
+        .expect("a valid run")
+}
+
+/// Runs named `0`, `1`, …
+pub(crate) fn submit(client: &Client, runs: usize) {
+    for number in 0..runs {
+        client.submit(run(number.to_string(), 10)).expect("there is room");
+    }
+}
+
+/// The requests that carried runs.
+pub(crate) fn posts(server: &LocalLangSmith) -> Vec<ReceivedRequest> {
+    server.requests().into_iter().filter(|request| request.method == "POST").collect()
 }
 
 /// A server that takes everything.

@@ -223,6 +223,7 @@ fn the_counters_add_up_while_it_happens() {
     in_time(|| {
         let (server, directory) = (down(), Directory::new());
         let config = config(&server, &directory).with_batch_runs(7).with_concurrency(3);
+        let config = config.with_probe_interval(Duration::from_millis(20));
         let client = Client::new(config).unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -1,0 +1,266 @@
+//! Whether the endpoint takes anything at all.
+//!
+//! After a 429 nobody sends for a while. Then one request finds out how things stand, and all others wait for its
+//! answer. Where only a person or much time helps (a key that is refused, a quota that is used up, a rate limit that
+//! does not end), the circuit opens: now and then one request is all that goes out, until one is taken.
+
+use super::delivery::Hurry;
+use crate::stats::DropReason;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep_until, Instant};
+
+/// A key that has worked may be refused by mistake: so often the last flush has it tried.
+const LAST_PROBES: u32 = 3;
+
+#[derive(Debug)]
+pub(crate) struct Circuit {
+    state: watch::Sender<State>,
+    /// Between two probes of an open circuit.
+    probe_interval: Duration,
+    /// A rate limit that lasts longer opens the circuit.
+    patience: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// While nobody sends.
+    hold: Option<Hold>,
+    /// The first failure after the last success.
+    failing_since: Option<Instant>,
+    /// The first 429 after the last success.
+    limited_since: Option<Instant>,
+    /// There has been a success at all.
+    worked: bool,
+}
+
+#[derive(Debug)]
+struct Hold {
+    /// Then one request probes.
+    until: Instant,
+    /// When the last flush, which has no time for that, may have it probed again.
+    again: Instant,
+    /// So many flushes had begun before the request that was answered last: a newer one need not wait.
+    flushes: u64,
+    /// How often it was said since then that nothing is taken.
+    refusals: u32,
+    probing: bool,
+    /// What who waits too long is given up for, unless the circuit is open.
+    reason: DropReason,
+    open: Option<Open>,
+}
+
+/// Why the circuit is open.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    /// What waits too long is given up for this.
+    pub(crate) reason: DropReason,
+    /// What happened, and what to do about it.
+    pub(crate) advice: String,
+}
+
+/// The leave to send one request. Its answer decides how things go on.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    circuit: &'a Circuit,
+    probe: bool,
+    /// Flushes that had begun when it was given.
+    pub(crate) flushes: u64,
+}
+
+/// How long a batch may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For all its tries.
+    pub(crate) tries: Instant,
+    /// For an open circuit to close: counted from when the batch was finished, so that what piles up grows old too.
+    pub(crate) open: Instant,
+}
+
+enum Look<'a> {
+    Go(Pass<'a>),
+    Wait(Instant),
+    GiveUp(DropReason),
+}
+
+impl Circuit {
+    pub(crate) fn new(probe_interval: Duration, patience: Duration) -> Self {
+        Self { state: watch::Sender::default(), probe_interval, patience }
+    }
+
+    /// Waits until a request may be sent.
+    ///
+    /// # Errors
+    /// The reason why there is no more waiting for that.
+    pub(crate) async fn enter(
+        &self,
+        patience: Patience,
+        hurry: &mut watch::Receiver<Hurry>,
+    ) -> Result<Pass<'_>, DropReason> {
+        let mut changes = self.state.subscribe();
+        loop {
+            let asked = *hurry.borrow_and_update();
+            match self.look(patience, asked) {
+                Look::Go(pass) => return Ok(pass),
+                Look::GiveUp(reason) => return Err(reason),
+                Look::Wait(until) => tokio::select! {
+                    () = sleep_until(until) => {}
+                    Ok(()) = changes.changed() => {}
+                    Ok(()) = hurry.changed() => {}
+                },
+            }
+        }
+    }
+
+    fn look(&self, patience: Patience, hurry: Hurry) -> Look<'_> {
+        let pass = |probe| Look::Go(Pass { circuit: self, probe, flushes: hurry.flushes });
+        let mut look = pass(false);
+        self.state.send_if_modified(|state| {
+            let worked = state.worked;
+            let Some(hold) = &mut state.hold else { return false };
+            let now = Instant::now();
+            let (deadline, reason) = match &hold.open {
+                Some(open) => (patience.open.min(patience.tries), open.reason),
+                None => (patience.tries, hold.reason),
+            };
+            // An open circuit is no matter of seconds: only the last flush has it probed, and no more than once where
+            // the key has never worked or the quota is used up.
+            let open = hold.open.is_some();
+            let asked = hurry.flushes > hold.flushes && (hurry.last || !open);
+            let flaky = worked && reason == DropReason::Unauthorized;
+            let again = open && hurry.last && hold.refusals < if flaky { LAST_PROBES } else { 1 };
+            let until = match (asked, again) {
+                (true, _) => now,
+                (false, true) => hold.again,
+                (false, false) => hold.until,
+            };
+            let hopeless = open && hurry.last && !asked && !again;
+            // What has no time left is given up; but when an open circuit is to be probed, it may serve for that.
+            let over = now >= deadline && !(open && !hold.probing && now >= until);
+            if over || (hopeless && !hold.probing) {
+                look = Look::GiveUp(reason);
+            } else if hold.probing {
+                look = Look::Wait(deadline);
+            } else {
+                hold.probing = now >= until;
+                look = if hold.probing { pass(true) } else { Look::Wait(until.min(deadline)) };
+            }
+            false
+        });
+        look
+    }
+
+    /// When requests began to fail; `None` while they do not.
+    pub(crate) fn failing_since(&self) -> Option<std::time::Instant> {
+        self.state.borrow().failing_since.map(Instant::into_std)
+    }
+
+    /// Why nothing is sent for the time being, if that is so.
+    pub(crate) fn open(&self) -> Option<Open> {
+        self.state.borrow().hold.as_ref().and_then(|hold| hold.open.clone())
+    }
+
+    /// Waits until the circuit has opened.
+    pub(crate) async fn opens(&self) {
+        let is_open = |state: &State| state.hold.as_ref().is_some_and(|hold| hold.open.is_some());
+        // The sender of changes lives as long as this does.
+        let _ = self.state.subscribe().wait_for(is_open).await;
+    }
+
+    /// How often it is tried whether an open circuit may close.
+    pub(crate) fn probe_interval(&self) -> Duration {
+        self.probe_interval
+    }
+}
+
+impl Pass<'_> {
+    /// The server took the batch, or has said something about that very batch. Says whether this closed an open circuit.
+    pub(crate) fn answered(mut self, success: bool) -> bool {
+        let (probe, mut closed) = (std::mem::take(&mut self.probe), false);
+        self.circuit.state.send_if_modified(|state| {
+            if success {
+                state.failing_since = None;
+                state.limited_since = None;
+                state.worked = true;
+            }
+            // What was sent before the hold began says nothing about it.
+            let ended = if probe { state.hold.take() } else { None };
+            closed = ended.as_ref().is_some_and(|hold| hold.open.is_some());
+            ended.is_some()
+        });
+        closed
+    }
+
+    /// No answer, or one that may pass. While others wait for it, they do for so much longer.
+    pub(crate) fn failed(mut self, wait: Duration) {
+        let probe = std::mem::take(&mut self.probe);
+        self.circuit.state.send_if_modified(|state| {
+            state.failing_since.get_or_insert_with(Instant::now);
+            let Some(hold) = state.hold.as_mut().filter(|_| probe) else { return false };
+            let now = Instant::now();
+            hold.reason = DropReason::Unreachable;
+            hold.probing = false;
+            hold.until = now + if hold.open.is_some() { self.circuit.probe_interval } else { wait };
+            hold.again = now + wait;
+            if self.flushes > hold.flushes {
+                (hold.flushes, hold.refusals) = (self.flushes, 0);
+            }
+            true
+        });
+    }
+
+    /// A 429: everybody waits. Where it is no matter of seconds the circuit opens, which is to be told.
+    pub(crate) fn rate_limited(self, wait: Duration, quota: bool, advice: impl FnOnce() -> String) -> Option<Open> {
+        let since = self.circuit.state.borrow().limited_since;
+        let opens = quota || since.is_some_and(|since| since.elapsed() >= self.circuit.patience);
+        self.hold(wait, opens.then(|| Open { reason: DropReason::RateLimited, advice: advice() }))
+    }
+
+    /// The key or the workspace is refused: the circuit opens, which is to be told unless it was open for that before.
+    pub(crate) fn unauthorized(self, wait: Duration, advice: String) -> Option<Open> {
+        self.hold(wait, Some(Open { reason: DropReason::Unauthorized, advice }))
+    }
+
+    fn hold(mut self, wait: Duration, open: Option<Open>) -> Option<Open> {
+        let probe = std::mem::take(&mut self.probe);
+        let mut opened = None;
+        self.circuit.state.send_modify(|state| {
+            let now = Instant::now();
+            state.failing_since.get_or_insert(now);
+            if open.as_ref().is_none_or(|open| open.reason == DropReason::RateLimited) {
+                state.limited_since.get_or_insert(now);
+            }
+            let reason = DropReason::RateLimited;
+            let (flushes, refusals) = (self.flushes, 0);
+            let new = Hold { until: now, again: now, flushes, refusals, probing: false, reason, open: None };
+            let is_new = state.hold.is_none();
+            let hold = state.hold.get_or_insert(new);
+            hold.reason = reason;
+            if let Some(open) = open {
+                if hold.open.as_ref().is_none_or(|before| before.reason != open.reason) {
+                    opened = Some(open.clone());
+                }
+                hold.open = Some(open);
+            }
+            hold.until = hold.until.max(now + if hold.open.is_some() { self.circuit.probe_interval } else { wait });
+            hold.again = now + wait;
+            if self.flushes > hold.flushes {
+                (hold.flushes, hold.refusals) = (self.flushes, 0);
+            }
+            // What was under way all the time says no more than the first one.
+            hold.refusals += u32::from(probe || is_new);
+            hold.probing &= !probe;
+        });
+        opened
+    }
+}
+
+impl Drop for Pass<'_> {
+    /// Who probes and comes to no answer leaves that to somebody else.
+    fn drop(&mut self) {
+        if !self.probe {
+            return;
+        }
+        self.circuit.state.send_if_modified(|state| state.hold.as_mut().map(|hold| hold.probing = false).is_some());
+    }
+}

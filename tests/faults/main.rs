@@ -1,0 +1,10 @@
+//! What each answer, and each kind of no answer, does to what was sent: the matrix, and what stands behind its rows.
+
+mod answers;
+#[path = "../common/mod.rs"]
+mod common;
+mod contained;
+mod limits;
+mod matrix;
+mod socket;
+mod waits;
