@@ -62,7 +62,7 @@ impl LangSmithSpanProcessor {
 
     /// What is not taken is counted where it is not taken. `roots` went on with the span's trace.
     fn push(&self, placed: Placed, roots: Vec<Arc<Node>>) {
-        let _ = self.client.push(Work::Placed(placed));
+        let _ = self.client.push_span(placed);
         for root in roots {
             let _ = self.client.push(Work::RootEnd(root));
         }

@@ -447,7 +447,7 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
         return;
     }
     let is_sum = node.is_counted_below() || (draft.run_type() == RunType::Chain && !draft.usage.is_whole());
-    let mut usage = String::new();
+    let mut usage = String::with_capacity(256);
     let metadata = &draft.extra.metadata;
     let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
     let context = UsageContext {

@@ -19,15 +19,19 @@ pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
 /// LangSmith's name for a provider that instrumentations call otherwise.
 pub(super) fn name(raw: &str) -> Cow<'_, str> {
     let raw = without_kind(raw.trim());
-    let known = match raw.to_ascii_lowercase().as_str() {
+    let lower = if raw.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(raw.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(raw)
+    };
+    let known = match &*lower {
         "azure.ai.openai" | "azure.ai.inference" | "az.ai.openai" | "az.ai.inference" | "azure-openai" => "azure",
         "gcp.gemini" | "gcp.gen_ai" | "gemini" | "google" | "googleai" => "google_genai",
         "gcp.vertex_ai" | "vertex_ai" | "vertexai" | "google.vertex" | "gcp.vertex.agent" => "google_vertexai",
         "mistral_ai" | "mistralai" => "mistral",
         "x_ai" => "xai",
         "aws.bedrock" | "amazon-bedrock" | "aws" | "amazon" => "amazon_bedrock",
-        lower if lower != raw => return Cow::Owned(lower.to_owned()),
-        _ => return Cow::Borrowed(raw),
+        _ => return lower,
     };
     Cow::Borrowed(known)
 }

@@ -4,7 +4,7 @@ use super::checks::Checks;
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
 use super::pending::Watch;
-use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Start, Work};
+use super::queue::{span_bytes, Dropped, Ended, Flush, Placed, Queue, Start, Work};
 use super::spool::Spool;
 use super::transport::Transport;
 use super::worker::Worker;
@@ -275,6 +275,11 @@ impl Client {
         if let Some(inner) = self.inner.as_ref().filter(|_| spans > 0) {
             inner.queue.counters.not_sampled(spans as u64);
         }
+    }
+
+    /// Hands over a span that has ended.
+    pub(crate) fn push_span(&self, placed: Placed) -> Result<(), SubmitError> {
+        self.inner.as_ref().map_or(Ok(()), |inner| self.push(inner.queue.work_for(placed)))
     }
 
     pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {

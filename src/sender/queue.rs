@@ -8,19 +8,17 @@ use crate::error::{FlushError, SubmitError};
 use crate::lineage::{Node, SpanKey};
 use crate::run::Run;
 use crate::stats::{Counters, DropReason};
-use crossbeam_queue::SegQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
 use opentelemetry_sdk::trace::SpanData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
 
-/// What the sender's thread is asked to do. Spans stand in the queue itself: a box for each would be
-/// made by one thread and freed by another.
-#[allow(clippy::large_enum_variant)]
+/// What the sender's thread is asked to do.
 pub(crate) enum Work {
     /// A span whose place is known.
-    Placed(Placed),
+    Placed(Slot),
     /// Ended spans whose places are not known.
     Ended(Vec<Ended>),
     /// A span that may have to be sent while it is open.
@@ -41,7 +39,8 @@ impl Work {
     /// itself: it may join its post. So do the runs of a trace that sampling may leave out.
     fn runs(&self) -> u64 {
         match self {
-            Self::Placed(Placed { node, .. }) | Self::Root(node) => u64::from(!node.trace().is_undecided()),
+            Self::Placed(slot) => slot.as_ref().as_ref().map_or(0, |placed| is_counted(&placed.node)),
+            Self::Root(node) => is_counted(node),
             Self::Run(_) => 1,
             Self::Ended(spans) => spans.iter().filter(|ended| ended.kept && !ended.undecided).count() as u64,
             Self::Update(_) | Self::RootEnd(_) | Self::Start(_) | Self::Flush(_) => 0,
@@ -51,7 +50,7 @@ impl Work {
     /// About how much memory it takes. The same before and after its time in the queue.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Placed(placed) => placed.bytes,
+            Self::Placed(slot) => slot.as_ref().as_ref().map_or(0, |placed| placed.bytes),
             Self::Ended(spans) => spans.iter().map(|ended| span_bytes(&ended.span)).sum(),
             Self::Run(run) | Self::Update(run) => run_bytes(run),
             Self::Start(_) => size_of::<Self>(),
@@ -60,6 +59,17 @@ impl Work {
         }
     }
 }
+
+fn is_counted(node: &Node) -> u64 {
+    u64::from(!node.trace().is_undecided())
+}
+
+/// A place for a span on its way. A box for each would be made by one thread and freed by another, which
+/// costs both of them much; so the boxes go back empty and are used again.
+pub(crate) type Slot = Box<Option<Placed>>;
+
+/// Empty boxes that are kept.
+const SPARE: usize = 1024;
 
 /// An ended span whose place is not known.
 pub(crate) struct Ended {
@@ -123,6 +133,7 @@ const WAKE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Queue {
     items: SegQueue<Work>,
+    spare: ArrayQueue<Slot>,
     bytes: AtomicUsize,
     byte_limit: usize,
     wake: Wake,
@@ -158,6 +169,7 @@ impl Queue {
     pub(crate) fn new(byte_limit: usize) -> Self {
         Self {
             items: SegQueue::new(),
+            spare: ArrayQueue::new(SPARE),
             bytes: AtomicUsize::new(0),
             byte_limit,
             wake: Wake::new(),
@@ -166,6 +178,20 @@ impl Queue {
             woken: Notify::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// Work for a span.
+    pub(crate) fn work_for(&self, placed: Placed) -> Work {
+        let mut slot = self.spare.pop().unwrap_or_default();
+        *slot = Some(placed);
+        Work::Placed(slot)
+    }
+
+    /// Takes a box back.
+    pub(super) fn take_back(&self, mut slot: Slot) {
+        *slot = None;
+        // What is too many is let go.
+        drop(self.spare.push(slot));
     }
 
     /// Takes work, or drops and counts it.

@@ -203,7 +203,7 @@ fn target(span: &SpanData) -> Option<&str> {
 /// The crate that a span comes from, by its target or else by its scope, with `_` for `-`.
 fn crate_name(span: &SpanData) -> Cow<'_, str> {
     let origin = target(span).unwrap_or_else(|| span.instrumentation_scope.name());
-    let name = origin.split("::").next().unwrap_or(origin);
+    let name = origin.find(':').map_or(origin, |end| &origin[..end]);
     if name.contains('-') {
         Cow::Owned(name.replace('-', "_"))
     } else {

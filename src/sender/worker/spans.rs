@@ -5,7 +5,7 @@ use super::{HeldSpan, Operation, Verdict, Worker};
 use crate::convert::is_counted;
 use crate::lineage::Node;
 use crate::run::Run;
-use crate::sender::queue::{span_bytes, Ended, Placed};
+use crate::sender::queue::{span_bytes, Ended, Placed, Slot};
 use crate::sender::tail::{self, Undecided};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use std::time::Instant;
 
 impl Worker {
     /// A span from the processor.
-    pub(super) fn add_live(&mut self, placed: Placed) {
-        if placed.node.trace().is_undecided() {
+    pub(super) fn add_live(&mut self, mut slot: Slot) {
+        if let Some(placed) = slot.take_if(|placed| placed.node.trace().is_undecided()) {
             self.add_undecided(Undecided::Span(Box::new(placed)));
             self.settle_tail(Instant::now());
-        } else {
+        } else if let Some(placed) = &*slot {
             self.add_span(&placed.span, &placed.node, placed.interrupted, placed.posted);
         }
+        self.queue.take_back(slot);
     }
 
     /// Spans from the exporter.
