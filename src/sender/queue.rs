@@ -65,11 +65,13 @@ fn is_counted(node: &Node) -> u64 {
 }
 
 /// A place for a span on its way. A box for each would be made by one thread and freed by another, which
-/// costs both of them much; so the boxes go back empty and are used again.
+/// costs both of them much; so the boxes go back and are used again.
 pub(crate) type Slot = Box<Option<Placed>>;
 
-/// Empty boxes that are kept.
-const SPARE: usize = 1024;
+/// Boxes that are kept.
+const SPARE: usize = 256;
+/// Bytes of a span that may stay in a box until it is used again.
+const SMALL: usize = 16 << 10;
 
 /// An ended span whose place is not known.
 pub(crate) struct Ended {
@@ -187,9 +189,13 @@ impl Queue {
         Work::Placed(slot)
     }
 
-    /// Takes a box back.
+    /// Takes a box back. A small span stays in it until the box is used again, so that its memory is
+    /// freed where memory is asked for next: the allocator locks out one thread that frees what
+    /// another one is asking for.
     pub(super) fn take_back(&self, mut slot: Slot) {
-        *slot = None;
+        if slot.as_ref().as_ref().is_some_and(|placed| placed.bytes > SMALL) {
+            *slot = None;
+        }
         // What is too many is let go.
         drop(self.spare.push(slot));
     }
