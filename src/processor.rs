@@ -5,7 +5,7 @@ use crate::convert::Origin;
 use crate::error::{sdk_error, ConfigError};
 use crate::handle::Handle;
 use crate::lineage::{Ending, Live, Node, Opened, SpanKey};
-use crate::sender::{Client, Placed, Work};
+use crate::sender::{Client, Work};
 use opentelemetry::trace::Span as _;
 use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -60,9 +60,8 @@ impl LangSmithSpanProcessor {
         Ok(Self { client: Client::watching(config, &live)?, live, pending })
     }
 
-    /// What is not taken is counted where it is not taken. `roots` went on with the span's trace.
-    fn push(&self, placed: Placed, roots: Vec<Arc<Node>>) {
-        let _ = self.client.push_span(placed);
+    /// The trace of these roots, which went on with it, has ended.
+    fn end_roots(&self, roots: Vec<Arc<Node>>) {
         for root in roots {
             let _ = self.client.push(Work::RootEnd(root));
         }
@@ -97,7 +96,8 @@ impl SpanProcessor for LangSmithSpanProcessor {
                 Ending::LeftOut => {}
                 Ending::NotSampled => self.client.count_not_sampled(1),
                 Ending::Run { node, posted, new_root, roots } => {
-                    self.push(Placed::new(span, node).posted(posted), roots);
+                    self.client.push_span(span, node, false, posted);
+                    self.end_roots(roots);
                     if let Some(root) = new_root {
                         self.client.push_root(root);
                     }
@@ -112,7 +112,8 @@ impl SpanProcessor for LangSmithSpanProcessor {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         for Opened { span, node, posted, roots } in self.live.take_open(SystemTime::now()) {
-            self.push(Placed::interrupted(span, node).posted(posted), roots);
+            self.client.push_span(span, node, true, posted);
+            self.end_roots(roots);
         }
         self.client.shutdown(timeout).map_err(sdk_error)
     }

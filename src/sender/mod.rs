@@ -21,6 +21,6 @@ mod wake;
 mod worker;
 
 pub use client::Client;
-pub(crate) use queue::{Placed, Work};
+pub(crate) use queue::Work;
 // Where `wake` finds its atomics; in `models/` these are loom's.
 use std::sync::atomic;

@@ -106,15 +106,6 @@ impl Placed {
     pub(crate) fn new(span: SpanData, node: Arc<Node>) -> Self {
         Self { bytes: span_bytes(&span), span, node, interrupted: false, posted: false }
     }
-
-    pub(crate) fn interrupted(span: SpanData, node: Arc<Node>) -> Self {
-        Self { interrupted: true, ..Self::new(span, node) }
-    }
-
-    /// Whether its run was sent while it was open.
-    pub(crate) fn posted(self, posted: bool) -> Self {
-        Self { posted, ..self }
-    }
 }
 
 pub(crate) struct Flush {
@@ -182,10 +173,11 @@ impl Queue {
         }
     }
 
-    /// Work for a span.
-    pub(crate) fn work_for(&self, placed: Placed) -> Work {
+    /// Work for a span. It is moved once, into its box: moving it costs more than all else here.
+    #[inline]
+    pub(crate) fn work_for(&self, span: SpanData, node: Arc<Node>, interrupted: bool, posted: bool) -> Work {
         let mut slot = self.spare.pop().unwrap_or_default();
-        *slot = Some(placed);
+        *slot = Some(Placed { bytes: span_bytes(&span), span, node, interrupted, posted });
         Work::Placed(slot)
     }
 
