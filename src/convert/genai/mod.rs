@@ -279,6 +279,7 @@ fn write_messages(
 
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
+    let result = view.peek_text(Key::ToolResult);
     view.take_if(Key::ToolResult, |value| draft.set_outputs(value));
     let metadata = &mut draft.extra.metadata;
     for (key, name) in [
@@ -301,7 +302,9 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolOutcome, |value| {
         let outcome = value.as_str();
         if !matches!(&*outcome, "" | "success" | "ok") {
-            draft.failed.get_or_insert_with(|| outcome.to_string());
+            // A tool that failed answers why; a kind of error says more than that there was one.
+            let reason = result.or(draft.error_type.as_deref()).unwrap_or(&outcome).to_owned();
+            draft.failed.get_or_insert(reason);
         }
         draft.extra.metadata.insert("tool_call_outcome", value)
     });

@@ -153,6 +153,10 @@ fn called(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     for key in [Key::Parameters, Key::EmbeddingParameters] {
         view.take_if(key, |value| model::set_parameters(draft, value));
     }
+    // Where nothing else names the model, its parameters do.
+    if let Some(model) = draft.extra.invocation_params.get("model") {
+        draft.extra.metadata.insert_raw("ls_model_name", model);
+    }
     view.take_if(Key::RerankerTopK, |value| model::set_parameter(draft, "top_k", value));
 }
 
