@@ -26,6 +26,8 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     let metadata = &mut draft.extra.metadata;
     view.take_if(Key::PromptName, |value| super::model::set_prompt_name(metadata, value));
     view.rename(Key::PromptVersion, &mut draft.extra.metadata, "prompt_version");
+    // OpenLLMetry's word for the prompt of a model that completes text.
+    draft.is_text_completion |= view.family(PROMPT).any(|(name, _)| name == "0.user");
     for (side, family, key) in [(Side::Inputs, PROMPT, Key::Prompt), (Side::Outputs, COMPLETION, Key::Completion)] {
         if !draft.has(side) && indexed(view, family, draft, side) {
             view.take_family(family, |name, _| is_indexed(name));

@@ -143,9 +143,12 @@ fn run_type(kind: &str) -> Option<RunType> {
 
 /// The model, its provider and its parameters.
 fn called(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
+    let provider = view.peek_text(Key::Provider);
     for key in [Key::Provider, Key::System] {
         view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
+    // Mostly the provider once more.
+    view.take_if(Key::System, |value| provider == Some(&value.as_str()));
     for key in [Key::RequestModel, Key::Model, Key::EmbeddingModel, Key::RerankerModel] {
         view.take_if(key, |value| model::set_model(draft, value) || model::set_response_model(draft, value));
     }
