@@ -302,8 +302,13 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolOutcome, |value| {
         let outcome = value.as_str();
         if !matches!(&*outcome, "" | "success" | "ok") {
-            // A tool that failed answers why; a kind of error says more than that there was one.
-            let reason = result.or(draft.error_type.as_deref()).unwrap_or(&outcome).to_owned();
+            // A tool that failed answers why. `other` is what the conventions call an error without a kind.
+            let kind = draft.error_type.as_deref().filter(|kind| !matches!(*kind, "other" | "_OTHER"));
+            let reason = match (kind, result) {
+                (Some(kind), Some(result)) => format!("{kind}: {result}"),
+                (None, Some(only)) | (Some(only), None) => only.to_owned(),
+                (None, None) => draft.error_type.clone().unwrap_or_else(|| outcome.to_string()),
+            };
             draft.failed.get_or_insert(reason);
         }
         draft.extra.metadata.insert("tool_call_outcome", value)
