@@ -1,7 +1,7 @@
 //! A conversation as a run's inputs or outputs.
 
 use super::frame::is_empty;
-use super::messages::{Messages, Side};
+use super::messages::{joined_text, Messages, Side};
 use super::Draft;
 use crate::json::{scan, write_array, write_string};
 use opentelemetry::Value;
@@ -40,7 +40,11 @@ pub(super) fn set(draft: &mut Draft, side: Side, messages: &mut Messages, beside
 pub(super) fn settle_instructions(draft: &mut Draft) {
     let Some(instructions) = &draft.instructions else { return };
     if draft.inputs.is_some() {
-        draft.extra.metadata.insert_str("gen_ai.system_instructions", instructions);
+        let metadata = &mut draft.extra.metadata;
+        match joined_text(instructions) {
+            Some(text) => metadata.insert_raw("gen_ai.system_instructions", &text),
+            None => metadata.insert_str("gen_ai.system_instructions", instructions),
+        };
         return;
     }
     let instructions = draft.instructions.take().unwrap_or_default();

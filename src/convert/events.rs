@@ -100,6 +100,7 @@ fn is_first_token(name: &str) -> bool {
             | "ai.stream.firstChunk"
             | "First Token Stream Event"
             | "llm.content.completion.chunk"
+            | "gen_ai.content.completion.chunk"
     ) || name.starts_with("mlflow.chunk.item.")
 }
 

@@ -2,9 +2,11 @@
 
 use super::chat::{self, set_whole};
 use super::frame::{attributes, find, Convention, View};
-use super::messages::{is_indexed, Messages, Side};
+use super::messages::{is_indexed, joined_text, Messages, Side};
 use super::Draft;
+use crate::run::RunType;
 use opentelemetry::trace::Event;
+use opentelemetry::Value;
 
 pub(super) const CONVENTION: Convention =
     Convention { keys: KEYS, families: &["gen_ai.prompt.", "gen_ai.completion."], convert };
@@ -24,6 +26,8 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     let metadata = &mut draft.extra.metadata;
     view.take_if(Key::PromptName, |value| super::model::set_prompt_name(metadata, value));
     view.rename(Key::PromptVersion, &mut draft.extra.metadata, "prompt_version");
+    // OpenLLMetry's word for the prompt of a model that completes text.
+    draft.is_text_completion |= view.family(PROMPT).any(|(name, _)| name == "0.user");
     for (side, family, key) in [(Side::Inputs, PROMPT, Key::Prompt), (Side::Outputs, COMPLETION, Key::Completion)] {
         if !draft.has(side) && indexed(view, family, draft, side) {
             view.take_family(family, |name, _| is_indexed(name));
@@ -55,6 +59,9 @@ pub(super) fn is_message(name: &str) -> bool {
 
 /// Message events: what the model was told, earlier answers among it, is input; choices are output.
 pub(super) fn events(events: &[Event], draft: &mut Draft) {
+    if draft.run_type() == RunType::Tool {
+        tool(events, draft);
+    }
     let (mut input, mut output) = (Messages::inputs(), Messages::outputs());
     for event in events.iter().filter(|event| is_message(&event.name)) {
         match &*event.name {
@@ -79,5 +86,20 @@ pub(super) fn events(events: &[Event], draft: &mut Draft) {
         if !messages.is_empty() {
             chat::set(draft, side, &mut messages, &[]);
         }
+    }
+}
+
+/// On the span of a tool the same events are what it was given and what it answered.
+fn tool(events: &[Event], draft: &mut Draft) {
+    let said = |event: &str, attribute: &str| {
+        let event = events.iter().rev().find(|other| other.name == event)?;
+        find(&event.attributes, attribute)
+    };
+    if let Some(arguments) = said("gen_ai.tool.message", "content") {
+        draft.set_inputs(arguments);
+    }
+    if let Some(answer) = said("gen_ai.choice", "message") {
+        let text = joined_text(&answer.as_str()).and_then(|json| serde_json::from_str::<String>(&json).ok());
+        draft.set_outputs(&text.map_or_else(|| answer.clone(), Value::from));
     }
 }

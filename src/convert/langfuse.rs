@@ -1,14 +1,14 @@
 //! langfuse, for applications that come from there.
 
-use super::chat::set_whole;
+use super::chat::{self, set_whole};
 use super::draft::TypeRank;
 use super::frame::{attributes, Convention, View};
-use super::messages::Side;
+use super::messages::{write_documents, Answer, Members, Messages, Side};
 use super::sessions::set_associated;
 use super::tracing_fields::unquote;
 use super::usage::Count;
 use super::{model, Draft};
-use crate::json::{scan, walk};
+use crate::json::scan;
 use crate::run::{RunType, Timestamp};
 use opentelemetry::Value;
 
@@ -35,6 +35,8 @@ attributes! {
     TraceTags = "langfuse.trace.tags",
     Session = "langfuse.session.id",
     User = "langfuse.user.id",
+    /// Langfuse's note to itself.
+    IsRoot = "langfuse.internal.is_app_root",
 }
 
 const OBSERVATION_METADATA: u8 = 0;
@@ -67,7 +69,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     {
         // A trace mostly says what its root says.
         let is_same = view.peek(key) == view.peek(of_trace);
-        view.take_if(key, |value| set_whole(draft, side, value));
+        view.take_if(key, |value| set_observed(draft, side, value));
         view.take_if(of_trace, |value| set_whole(draft, side, value) || (is_same && draft.has(side)));
     }
     view.take_if(Key::Usage, |value| details(value, |name, value| set_count(draft, name, value)));
@@ -84,6 +86,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
         let message = view.peek_text(Key::StatusMessage).unwrap_or("error");
         draft.failed.get_or_insert_with(|| message.to_owned());
     }
+    view.take(Key::IsRoot);
     described(view, draft);
 }
 
@@ -95,7 +98,11 @@ fn described(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
         draft.set_thread(session);
     }
     for family in [OBSERVATION_METADATA, TRACE_METADATA] {
-        view.take_family(family, |name, value| set_associated(draft, name, value));
+        view.take_family(family, |name, value| match value {
+            // Texts are JSON as everything else is.
+            Value::String(text) => set_associated(draft, name, &unquote(text.as_str()).into_owned().into()),
+            _ => set_associated(draft, name, value),
+        });
     }
     if let Some(user) = view.peek(Key::User) {
         draft.set_user(user);
@@ -108,13 +115,74 @@ fn described(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     }
 }
 
+/// What was observed going in or coming out: what a model answers is a message, alone or as the text
+/// that answers messages, and what a retriever finds are documents.
+fn set_observed(draft: &mut Draft<'_>, side: Side, value: &Value) -> bool {
+    let Value::String(text) = value else { return set_whole(draft, side, value) };
+    let text = text.as_str();
+    let json = scan::document(text);
+    let mut messages = Messages::on(side);
+    match (side, draft.run_type()) {
+        (Side::Outputs, RunType::Llm) => {
+            let is_message = json.and_then(Members::read).is_some_and(|json| json.get("role").is_some());
+            let read = if is_message {
+                messages.push_parts(text)
+            } else {
+                json.is_none()
+                    && draft.has_messages
+                    && messages.push_answer(Answer { text: Some(text), ..Answer::default() })
+            };
+            (read && chat::set(draft, side, &mut messages, &[])) || set_whole(draft, side, value)
+        }
+        (Side::Outputs, RunType::Retriever) => {
+            let mut documents = String::from("{\"documents\":");
+            let read = json.is_some_and(|json| json.starts_with('[')) && write_documents(text, &mut documents);
+            documents.push('}');
+            if read {
+                draft.outputs_with(|out| {
+                    out.push_str(&documents);
+                    true
+                })
+            } else {
+                set_whole(draft, side, value)
+            }
+        }
+        (Side::Inputs, RunType::Llm) => {
+            let written = set_whole(draft, side, value);
+            // Messages with tools beside them stay as they are.
+            draft.has_messages |= json.and_then(Members::read).is_some_and(|json| json.get("messages").is_some());
+            written
+        }
+        _ => set_whole(draft, side, value),
+    }
+}
+
 /// Goes through a JSON object of numbers. Says whether all of them were understood.
 fn details(value: &Value, mut set: impl FnMut(&str, &Value) -> bool) -> bool {
     let Value::String(text) = value else { return false };
-    let Some(json) = scan::object(text.as_str()) else { return false };
+    let Some(members) = scan::object(text.as_str()).and_then(Members::read) else { return false };
     let mut all = true;
-    let read = walk::members(json, |name, number| all &= set(name.trim_matches('"'), &number.to_owned().into()));
-    read.is_some() && all
+    for (name, number) in members.rest(&[]) {
+        // OpenAI's counts as they came, with a list of details for each.
+        let Some(kind) = name.strip_suffix("_details") else {
+            all &= set(name, &number.to_owned().into());
+            continue;
+        };
+        let side = match kind {
+            "prompt_tokens" | "input_tokens" => "input",
+            "completion_tokens" | "output_tokens" => "output",
+            _ => "",
+        };
+        let Some(inner) = Members::read(number).filter(|_| !side.is_empty()) else {
+            all = false;
+            continue;
+        };
+        for (name, number) in inner.rest(&[]) {
+            // Of what there is no place for, a zero is no loss.
+            all &= set(&format!("{side}_{name}"), &number.to_owned().into()) || number == "0";
+        }
+    }
+    all
 }
 
 fn set_count(draft: &mut Draft<'_>, name: &str, value: &Value) -> bool {

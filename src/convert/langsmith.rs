@@ -41,6 +41,12 @@ attributes! {
     /// Hides a run by being there at all, even when it is false.
     ViewExclude = "langsmith.metadata.ls_message_view_exclude",
     MetadataUsage = "langsmith.metadata.usage_metadata",
+    MetadataParameters = "langsmith.metadata.ls_invocation_params",
+    /// Details of the usage as Python shows a dictionary.
+    InputDetails = "gen_ai.usage.input_token_details",
+    OutputDetails = "gen_ai.usage.output_token_details",
+    ServiceTier = "gen_ai.response.service_tier",
+    Fingerprint = "gen_ai.response.system_fingerprint",
 }
 
 fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
@@ -63,6 +69,9 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::Outputs, |value| draft.set_outputs(value));
     for key in [Key::Usage, Key::MetadataUsage] {
         view.take_if(key, |value| matches!(value, Value::String(json) if draft.usage.whole(json.as_str())));
+    }
+    for key in [Key::InputDetails, Key::OutputDetails] {
+        view.take_if(key, |_| draft.usage.is_whole());
     }
     if let Some(tags) = view.take(Key::Tags) {
         draft.tags(tags);
@@ -87,6 +96,11 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         }
         true
     });
+    view.take_if(Key::MetadataParameters, |value| {
+        super::draft::insert_any(&mut draft.extra.metadata, "ls_invocation_params", value)
+    });
+    view.rename(Key::ServiceTier, &mut draft.extra.metadata, "service_tier");
+    view.rename(Key::Fingerprint, &mut draft.extra.metadata, "system_fingerprint");
     // Lineage has taken a project's id; any other text groups traces into threads.
     let metadata = &mut draft.extra.metadata;
     view.take_family(METADATA, |name, value| !name.is_empty() && metadata.insert(name, value));

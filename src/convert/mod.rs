@@ -4,6 +4,7 @@
 //! knows into the [`Draft`], in the order of [`CONVENTIONS`]: the first writer of a field wins.
 //! What nobody took goes to the metadata.
 
+mod anthropic;
 mod attachment;
 mod bubble;
 mod chat;
@@ -61,6 +62,7 @@ const CONVENTIONS: &[Convention] = &[
     sessions::CONVENTION,
     openinference::CONVENTION,
     genai_old::CONVENTION,
+    anthropic::CONVENTION,
     traceloop::CONVENTION,
     logfire::CONVENTION,
     vercel::CONVENTION,

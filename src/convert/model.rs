@@ -59,7 +59,9 @@ pub(super) fn set_parameters(draft: &mut Draft<'_>, value: &Value) -> bool {
     let Some(json) = scan::object(text.as_str()) else { return false };
     let Ok(parameters) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(json) else { return false };
     let extra = &mut draft.extra;
-    for (name, value) in parameters.iter().filter(|(_, value)| value.get() != "null") {
+    // Langfuse writes infinity where there is no limit.
+    let says_nothing = |value: &RawValue| matches!(value.get(), "null" | "\"Infinity\"");
+    for (name, value) in parameters.iter().filter(|(_, value)| !says_nothing(value)) {
         extra.invocation_params.insert_raw(name, value.get());
         if let Some(name) = filtered_by(name) {
             extra.metadata.insert_raw(name, value.get());

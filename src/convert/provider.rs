@@ -3,11 +3,15 @@
 use super::Draft;
 use std::borrow::Cow;
 
+/// Frameworks that give their own name where the provider's should stand.
+const FRAMEWORKS: [&str; 2] = ["langchain", "strands-agents"];
+
 /// Notes who has the model, if nobody has yet.
 pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
     let metadata = &mut draft.extra.metadata;
     let provider = draft.options.provider(raw);
-    if provider.is_empty() || !metadata.insert_str("ls_provider", &provider) {
+    let is_provider = !provider.is_empty() && !FRAMEWORKS.contains(&&*provider);
+    if !is_provider || !metadata.insert_str("ls_provider", &provider) {
         return false;
     }
     if provider != raw {

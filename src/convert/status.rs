@@ -14,7 +14,11 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
         draft.extra.metadata.insert_bool("ls_is_error_interrupt", true);
         return Some("cancelled".into());
     }
-    if let Some(error_type) = &draft.error_type {
+    if let Some(error_type) = &mut draft.error_type {
+        // Python shows a class so.
+        if let Some(class) = error_type.strip_prefix("<class '").and_then(|rest| rest.strip_suffix("'>")) {
+            *error_type = class.to_owned();
+        }
         draft.extra.metadata.insert_str("error_type", error_type);
     }
     let description = match &span.status {
@@ -31,7 +35,7 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
         return match failed {
             Some(event) => exception_text(None, &event.attributes),
             None if draft.has_exception && !is_from_event(span) => exception_text(None, &span.attributes),
-            None => draft.error_type.take().or_else(|| draft.failed.take()),
+            None => draft.failed.take().or_else(|| draft.error_type.take()),
         };
     }
     let description = description.map(str::trim).filter(|text| !text.is_empty());
@@ -40,8 +44,8 @@ pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
         .or_else(|| exception_text(description, &span.attributes))
         .or_else(|| description.map(|text| unquote(text).into_owned()))
         .or_else(|| span.events.iter().rev().find_map(error_event))
-        .or_else(|| draft.error_type.take())
         .or_else(|| draft.failed.take())
+        .or_else(|| draft.error_type.take())
         // LangSmith sees success where there is no text.
         .or_else(|| Some("error".into()))
 }
@@ -50,12 +54,16 @@ fn is_exception(name: &str) -> bool {
     matches!(name, "exception" | "gen_ai.client.operation.exception")
 }
 
+const PYTHON_TRACE: &str = "Traceback (most recent call last)";
+
 /// `type: message`, then the stack trace. A description that says something else goes first.
 fn exception_text(description: Option<&str>, attributes: &[KeyValue]) -> Option<String> {
     let text = |name: &str| find(attributes, name).map(Value::as_str).filter(|text| !text.trim().is_empty());
     let message = text("exception.message");
     let kind = text("exception.type");
     let message = message.as_deref().map(unquote);
+    // Python's stack trace in it repeats what follows.
+    let description = description.filter(|text| message.is_none() || !text.contains(PYTHON_TRACE));
     let mut error = match (kind, message) {
         (Some(kind), Some(message)) => format!("{kind}: {message}"),
         (Some(only), None) | (None, Some(only)) => only.into_owned(),
@@ -68,7 +76,7 @@ fn exception_text(description: Option<&str>, attributes: &[KeyValue]) -> Option<
                 if description.contains(&error) { description.into_owned() } else { format!("{description}\n{error}") };
         }
     }
-    if let Some(trace) = find(attributes, "exception.stacktrace") {
+    if let Some(trace) = find(attributes, "exception.stacktrace").filter(|_| !error.contains(PYTHON_TRACE)) {
         push_trace(&mut error, trace);
     }
     Some(error)

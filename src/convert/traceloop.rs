@@ -2,8 +2,9 @@
 
 use super::chat::set_whole;
 use super::draft::{flag, NameSource, TypeRank};
-use super::frame::{attributes, Convention, View};
+use super::frame::{attributes, is_empty, Convention, View};
 use super::messages::{split_number, write_tools, Side};
+use super::tracing_fields::unquote;
 use super::usage::Count;
 use super::{model, sessions, Draft};
 use crate::json::{scan, walk, write_array, Object};
@@ -42,6 +43,11 @@ attributes! {
     ReasoningTokens = "llm.usage.reasoning_tokens",
     ApiType = "gen_ai.openai.api_type",
     Fingerprint = "gen_ai.openai.system_fingerprint",
+    IsStreaming = "gen_ai.is_streaming",
+    Headers = "llm.headers",
+    ReasoningEffort = "llm.request.reasoning_effort",
+    ReasoningSummary = "gen_ai.request.reasoning_summary",
+    UsedEffort = "gen_ai.response.reasoning_effort",
 }
 
 fn convert(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
@@ -52,6 +58,10 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
                 Some(keywords) => draft.set_inputs(&keywords.to_owned().into()),
                 None => set_whole(draft, side, value),
             },
+            // A text is JSON as everything is, so it comes in quotes.
+            Value::String(text) if text.as_str().starts_with('"') => {
+                set_whole(draft, side, &unquote(text.as_str()).into_owned().into())
+            }
             _ => set_whole(draft, side, value),
         });
     }
@@ -118,18 +128,29 @@ fn kind(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
 }
 
 fn parameters(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
+    // Python's `None`, and lists that stand for it.
+    for key in [Key::Headers, Key::ReasoningEffort, Key::ReasoningSummary, Key::UsedEffort] {
+        view.take_if(key, |value| is_empty(value) || value.as_str() == "None");
+    }
     for (key, name) in [
         (Key::TopK, "top_k"),
         (Key::FrequencyPenalty, "frequency_penalty"),
         (Key::PresencePenalty, "presence_penalty"),
         (Key::RepetitionPenalty, "repetition_penalty"),
         (Key::Stop, "stop"),
+        (Key::ReasoningEffort, "reasoning_effort"),
+        (Key::ReasoningSummary, "reasoning_summary"),
     ] {
         view.take_if(key, |value| model::set_parameter(draft, name, value));
     }
-    view.take_if(Key::Streaming, |value| {
-        flag(value).is_some_and(|stream| draft.extra.invocation_params.insert_bool("stream", stream))
-    });
+    for key in [Key::Streaming, Key::IsStreaming] {
+        view.take_if(key, |value| {
+            flag(value).is_some_and(|stream| {
+                draft.extra.invocation_params.insert_bool("stream", stream);
+                true
+            })
+        });
+    }
     if let Some(tools) = functions(view) {
         draft.add_tools(&tools);
         draft.extra.invocation_params.insert_raw("tools", &tools);

@@ -77,7 +77,7 @@ fn agents_and_tools() {
             "execute_tool",
             json!({"target": "rig::agent_chat", "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "add", "gen_ai.tool.type": "function", "gen_ai.tool.call.id": "c",
                 "gen_ai.tool.call.arguments": {"a": 2}, "gen_ai.tool.call.result": "no numbers", "gen_ai.tool.call.outcome": "failure", "gen_ai.tool.error.type": "ToolCallError"}),
-            json!({"name": "add", "type": "tool", "inputs": {"a": 2}, "outputs": {"output": "no numbers"}, "error": "ToolCallError",
+            json!({"name": "add", "type": "tool", "inputs": {"a": 2}, "outputs": {"output": "no numbers"}, "error": "ToolCallError: no numbers",
                 "metadata": {"tool_call_outcome": "failure", "error_type": "ToolCallError"}}),
         ),
         (

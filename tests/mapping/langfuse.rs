@@ -33,7 +33,10 @@ fn a_generation() {
         "input_tokens": 10, "output_tokens": 3, "total_tokens": 13, "input_token_details": {"cache_read": 4},
         "input_cost": 0.25, "output_cost": 0.5, "total_cost": 0.75,
     });
-    assert_eq!(run.outputs, Some(json!({"output": "Hello.", "usage_metadata": usage})));
+    assert_eq!(
+        run.outputs,
+        Some(json!({"messages": [{"role": "assistant", "content": "Hello."}], "usage_metadata": usage}))
+    );
     assert_eq!(run.extra["invocation_params"], json!({"model": "gpt-4o", "temperature": 0.5}));
     assert_eq!(run.tags, ["a", "b"]);
     assert_eq!(run.events, [json!({"name": "new_token", "time": "2026-11-20T12:00:00.500000+00:00"})]);

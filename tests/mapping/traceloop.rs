@@ -104,7 +104,7 @@ fn workflows_tasks_agents_and_tools() {
             (run.inputs.clone(), run.metadata("traceloop.entity.path")),
             (Some(json!({"topic": "cats"})), Some(&json!("a.b")))
         );
-        assert_eq!(run.outputs, Some(json!({"output": "\"a joke\""})));
+        assert_eq!(run.outputs, Some(json!({"output": "a joke"})));
         assert_eq!(run.metadata("traceloop.span.kind").is_some(), kind == "novel");
     }
 }

@@ -33,7 +33,9 @@ pub(in crate::convert) fn count(name: &str) -> Option<(Count, bool)> {
         "cache_read.input_tokens" => (Count::CacheRead, true),
         "cache_read_input_tokens" => (Count::CacheRead, false),
         "cache_write.input_tokens" => (Count::CacheCreation, true),
-        "cache_creation.input_tokens" | "cache_creation_input_tokens" => (Count::CacheCreation, false),
+        "cache_creation.input_tokens" | "cache_creation_input_tokens" | "cache_write_input_tokens" => {
+            (Count::CacheCreation, false)
+        }
         "reasoning.output_tokens" => (Count::Reasoning, true),
         "reasoning_tokens" => (Count::Reasoning, false),
         "audio.input_tokens" => (Count::InputAudio, true),

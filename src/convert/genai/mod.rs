@@ -279,6 +279,7 @@ fn write_messages(
 
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
+    let result = view.peek_text(Key::ToolResult);
     view.take_if(Key::ToolResult, |value| draft.set_outputs(value));
     let metadata = &mut draft.extra.metadata;
     for (key, name) in [
@@ -301,7 +302,14 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolOutcome, |value| {
         let outcome = value.as_str();
         if !matches!(&*outcome, "" | "success" | "ok") {
-            draft.failed.get_or_insert_with(|| outcome.to_string());
+            // A tool that failed answers why. `other` is what the conventions call an error without a kind.
+            let kind = draft.error_type.as_deref().filter(|kind| !matches!(*kind, "other" | "_OTHER"));
+            let reason = match (kind, result) {
+                (Some(kind), Some(result)) => format!("{kind}: {result}"),
+                (None, Some(only)) | (Some(only), None) => only.to_owned(),
+                (None, None) => draft.error_type.clone().unwrap_or_else(|| outcome.to_string()),
+            };
+            draft.failed.get_or_insert(reason);
         }
         draft.extra.metadata.insert("tool_call_outcome", value)
     });

@@ -5,6 +5,7 @@ use super::part::{Kind, Part};
 use super::read::{decode, is_object, Members};
 use super::write::{free_name, separate, write_as_string, write_member, write_name, write_text_member};
 use super::Messages;
+use crate::json::{scan, write_string};
 
 /// The type of block that shows a file.
 pub(super) fn block_type(modality: Option<&str>, mime_type: &str) -> &'static str {
@@ -84,7 +85,10 @@ impl Messages {
         let (name, text) = part.content().unwrap_or(("content", "\"\""));
         self.open_block(kind);
         write_name(&mut self.written, "text");
-        write_as_string(&mut self.written, text);
+        match summary_text(&decode(text)).filter(|_| part.kind == Kind::Reasoning) {
+            Some(summary) => write_string(&mut self.written, &summary),
+            None => write_as_string(&mut self.written, text),
+        }
         self.close_block(&part.members, &["type", name], &["type", "text"]);
     }
 
@@ -153,6 +157,17 @@ impl Messages {
             write_member(&mut self.written, to, value);
         }
     }
+}
+
+/// The text of a summary of thoughts, where the list of its parts stands in its place.
+pub(super) fn summary_text(text: &str) -> Option<String> {
+    let parts = text.trim_start().starts_with('[').then(|| scan::document(text).and_then(Members::read_all))??;
+    let is_summary = |part: &Members<'_>| part.get("type") == Some("\"summary_text\"");
+    if parts.is_empty() || !parts.iter().all(is_summary) {
+        return None;
+    }
+    let texts: Option<Vec<_>> = parts.iter().map(|part| part.get_text("text")).collect();
+    Some(texts?.join("\n"))
 }
 
 /// The first of several names that an object has, or the first of all.

@@ -2,6 +2,7 @@
 
 use super::blocks::first;
 use super::part::Part;
+use super::providers;
 use super::read::{decode, is_object, Members};
 use super::write::{separate, write_as_string, write_member, write_name};
 use super::Messages;
@@ -57,13 +58,13 @@ impl Messages {
 
     /// Writes a tool's answer as a message of its own, with the members that `message` has beside.
     pub(super) fn push_result(&mut self, result: &Members<'_>, message: Option<&Members<'_>>) {
-        let id = first(result, &["id", "tool_call_id"]);
+        let id = first(result, &["id", "tool_call_id", "toolUseId"]);
         let content = first(result, &["response", "result", "content"]);
         let start = self.begin_message("tool");
         self.copy_member(result, id, "tool_call_id");
         self.copy_member(result, "name", "name");
         write_name(&mut self.written, "content");
-        self.write_result_content(result.get(content));
+        self.write_result_content(result.get(content), id == "toolUseId");
         let (read, written) = (["type", id, "name", content], ["role", "tool_call_id", "content"]);
         self.write_rest(result, &read, &written);
         if let Some(message) = message {
@@ -74,13 +75,15 @@ impl Messages {
     }
 
     /// A tool's answer is text, or blocks where it is a list of them.
-    fn write_result_content(&mut self, json: Option<&str>) {
+    fn write_result_content(&mut self, json: Option<&str>, is_bedrock: bool) {
         let Some(json) = json else {
             self.written.push_str("\"\"");
             return;
         };
         if json.starts_with('[') {
-            if let Some(parts) = Part::read_content(json) {
+            let of_bedrock = || providers::read(json).filter(|parts| !parts.iter().any(providers::is_of_tool));
+            let parts = if is_bedrock { of_bedrock() } else { Part::read_content(json) };
+            if let Some(parts) = parts {
                 self.write_content(&parts);
                 return;
             }

@@ -2,6 +2,7 @@
 //! `gen_ai.choice` and the like.
 
 use super::flat::{find, is_infrastructure, text_of, Field};
+use super::providers;
 use super::read::{is_object, is_string, Members};
 use super::Messages;
 use crate::json::scan;
@@ -54,7 +55,15 @@ impl Messages {
         };
         let Some(mut message) = scan::object(&text).and_then(Members::read) else {
             let message = Value::from(text.into_owned());
-            return self.push_fields_of("assistant", attributes, &["index", "message"], Some(&message));
+            // Strands adds what the tools answered that the model called.
+            let answers = last(attributes, "tool.result").map(text_of);
+            let answers = answers.as_deref().and_then(providers::read);
+            let except = ["index", "message", if answers.is_some() { "tool.result" } else { "index" }];
+            let pushed = self.push_fields_of("assistant", attributes, &except, Some(&message));
+            if let Some(answers) = answers {
+                self.push_turns("tool", &answers, None);
+            }
+            return pushed;
         };
         if let Some(reason) = last(attributes, "finish_reason") {
             self.add_finish_reason(&text_of(reason));

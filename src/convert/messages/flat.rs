@@ -1,9 +1,12 @@
 //! Messages whose members are attributes of their own, as the older conventions have it.
 
+use super::blocks::summary_text;
 use super::part::Part;
+use super::providers;
+use super::read::Members;
 use super::write::{free_name, role, separate, write_name, write_text_member};
 use super::Messages;
-use crate::json::{scan, write_attribute, write_string};
+use crate::json::{scan, write_attribute, write_string, Object};
 use opentelemetry::Value;
 use std::borrow::Cow;
 
@@ -68,6 +71,17 @@ impl Messages {
         }
         let given = text("role");
         let role = role(given.as_deref().unwrap_or(default_role));
+        // A model that completes text is told it by OpenLLMetry as what the user says.
+        let said = if given.is_none() && text("content").is_none() { text("user") } else { None };
+        let content = text("content").or_else(|| said.clone()).unwrap_or_default();
+        let mut blocks = providers::read(&content);
+        if let Some(of_tools) = blocks.take_if(|blocks| blocks.iter().any(providers::is_of_tool)) {
+            if calls.is_empty() {
+                self.push_blocks(role, &of_tools, own);
+                return;
+            }
+            blocks = Part::read_content(&content);
+        }
         let start = self.begin_message(role);
         let mut read = vec!["role", "content", "finish_reason"];
         let id = match text("tool_call_id") {
@@ -85,9 +99,10 @@ impl Messages {
         if let Some(id) = id {
             write_text_member(&mut self.written, "tool_call_id", &id);
         }
+        read.extend(said.map(|_| "user"));
         let thought = ["reasoning", "reasoning_content", "thinking"].into_iter().find(|name| text(name).is_some());
         read.extend(thought);
-        self.write_flat_content(thought.and_then(text).as_deref(), text("content").as_deref().unwrap_or_default());
+        self.write_flat_content(thought.and_then(text).as_deref(), &content, blocks);
 
         let list = self.begin_calls();
         let json = text("tool_calls");
@@ -104,13 +119,19 @@ impl Messages {
         self.end_message(start);
     }
 
-    fn write_flat_content(&mut self, thought: Option<&str>, content: &str) {
+    /// Adds a message whose content is a list of blocks, calls of tools or their answers among them.
+    fn push_blocks(&mut self, role: &str, blocks: &[Part<'_>], own: &[Field<'_>]) {
+        let mut rest = Object::default();
+        for field in own.iter().rev().filter(|field| !Self::READ.contains(&field.name)) {
+            rest.insert(field.name, field.value);
+        }
+        let mut json = String::new();
+        rest.write_to(&mut json);
+        self.push_turns(role, blocks, Members::read(&json).as_ref());
+    }
+
+    fn write_flat_content(&mut self, thought: Option<&str>, content: &str, parts: Option<Vec<Part<'_>>>) {
         write_name(&mut self.written, "content");
-        let parts = if content.trim_start().starts_with('[') {
-            scan::document(content).and_then(Part::read_content)
-        } else {
-            None
-        };
         let Some(thought) = thought else {
             match parts {
                 Some(parts) => self.write_content(&parts),
@@ -119,7 +140,7 @@ impl Messages {
             return;
         };
         self.written.push_str("[{\"type\":\"reasoning\"");
-        write_text_member(&mut self.written, "text", thought);
+        write_text_member(&mut self.written, "text", summary_text(thought).as_deref().unwrap_or(thought));
         self.written.push('}');
         match parts {
             Some(parts) => parts.iter().for_each(|part| self.write_block(part)),

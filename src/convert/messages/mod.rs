@@ -16,6 +16,7 @@ mod livekit;
 mod openinference;
 mod part;
 mod parts;
+mod providers;
 mod read;
 mod tools;
 mod vercel;

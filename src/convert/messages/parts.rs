@@ -169,10 +169,10 @@ impl Messages {
         self.push_turns(&role, &parts, Some(message));
     }
 
-    /// A chat message in OpenAI's shape: only the role is changed.
+    /// A chat message in OpenAI's shape: only the role is changed, and why the model stopped is told elsewhere.
     fn copy_message(&mut self, message: &Members<'_>, role: &str) {
         let start = self.begin_message(role);
-        for (name, value) in message.iter().filter(|(name, _)| *name != "role") {
+        for (name, value) in message.iter().filter(|(name, _)| !matches!(*name, "role" | "finish_reason")) {
             write_name(&mut self.written, name);
             self.attachments.copy(value, &mut self.written);
         }

@@ -121,6 +121,51 @@ fn any_messages() -> impl Strategy<Value = (Value, Vec<String>)> {
     })
 }
 
+/// A block of content as Anthropic or Bedrock has it, with anything in it.
+fn any_block() -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec![
+        "id",
+        "toolUseId",
+        "tool_use_id",
+        "name",
+        "input",
+        "content",
+        "text",
+        "thinking",
+        "data",
+        "media_type",
+        "mime_type",
+        "url",
+        "uri",
+        "bytes",
+        "format",
+        "modality",
+        "status",
+    ]);
+    let of_object = prop::sample::select(vec!["source", "s3Location", "reasoningText"]);
+    let members = prop::collection::btree_map(name, any_json(), 0..4).boxed();
+    let object = (members.clone(), prop::option::of((of_object, members, any::<bool>())))
+        .prop_map(|(mut members, inner)| {
+            if let Some((name, mut inner, is_file)) = inner {
+                if is_file {
+                    inner.insert("type", json!("base64"));
+                }
+                members.insert(name, json!(inner));
+            }
+            members
+        })
+        .boxed();
+    let kind = prop::sample::select(vec!["tool_use", "tool_result", "image", "document", "thinking", "text"]);
+    let named = prop::sample::select(vec!["toolUse", "toolResult", "reasoningContent", "image", "document", "json"]);
+    prop_oneof![
+        (object.clone(), kind).prop_map(|(mut block, kind)| {
+            block.insert("type", json!(kind));
+            json!(block)
+        }),
+        (object, named).prop_map(|(inner, name)| json!({name: inner})),
+    ]
+}
+
 /// All strings in a value, joined.
 fn strings(value: &Value, out: &mut String) {
     match value {
@@ -241,6 +286,24 @@ proptest! {
             }
             check(&mut messages);
         }
+    }
+
+    #[test]
+    fn nothing_of_a_providers_content_is_lost(json in prop::collection::vec(any_block(), 1..3), calls in any::<bool>()) {
+        let mut marks = 0;
+        let mut json = Value::from(json);
+        mark(&mut json, &mut marks);
+        let mut pairs = vec![("0.role", Attribute::from("user")), ("0.content", json.to_string().into())];
+        if calls {
+            pairs.push(("0.tool_calls.0.name", "add".into()));
+        }
+        let mut messages = Messages::inputs();
+        prop_assert!(messages.push_indexed(pairs.iter().map(|(name, value)| (*name, value))));
+        let found = list(&messages).to_string();
+        for number in 0..marks {
+            prop_assert!(found.contains(&format!("<{number}>")), "<{number}> of {json} is lost in {found}");
+        }
+        check(&mut messages);
     }
 
     #[test]

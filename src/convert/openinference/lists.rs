@@ -2,10 +2,10 @@
 
 use super::super::draft::{write_any, write_member};
 use super::super::frame::{is_empty, View};
-use super::super::messages::{is_whole_tool, split_number, write_documents, Side};
+use super::super::messages::{is_whole_tool, split_number, write_documents, Members, Side};
 use super::super::Draft;
 use super::{Key, CHOICES, DOCUMENTS, EMBEDDINGS, PROMPTS, RERANKER_INPUT, RERANKER_OUTPUT, TOOLS};
-use crate::json::{scan, write_array, write_attribute, write_string, Object};
+use crate::json::{scan, walk, write_array, write_attribute, write_string, Object};
 use crate::run::RunType;
 use opentelemetry::{Array, Value};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ fn documents(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
     let is_answer = draft.run_type() == RunType::Retriever || view.peek(Key::Output).is_none_or(is_empty);
     if is_answer && !draft.has(Side::Outputs) {
         for family in [DOCUMENTS, RERANKER_OUTPUT] {
-            let Some(documents) = document_list(view, family) else { continue };
+            let Some(documents) = fuller_list(view, family).or_else(|| document_list(view, family)) else { continue };
             draft.outputs_with(|out| {
                 out.push_str("{\"documents\":");
                 out.push_str(&documents);
@@ -68,6 +68,19 @@ fn documents(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
         view.take(Key::RerankerQuery);
         view.take_family(RERANKER_INPUT, |_, _| true);
     }
+}
+
+/// Some leave ids out of the attributes, which the whole output has.
+fn fuller_list(view: &View<'_, '_>, family: u8) -> Option<String> {
+    let documents = elements(view, family, "document.");
+    let is_poor = documents.iter().flatten().all(|(name, _)| matches!(*name, "content" | "metadata"));
+    let Some(Value::String(output)) = view.peek(Key::Output).filter(|_| is_poor && !documents.is_empty()) else {
+        return None;
+    };
+    let mut count = 0;
+    walk::elements(Members::read(scan::object(output.as_str())?)?.get("documents")?, |_| count += 1)?;
+    let mut written = String::new();
+    (count == documents.len() && write_documents(output.as_str(), &mut written)).then_some(written)
 }
 
 /// Documents as LangSmith shows them.

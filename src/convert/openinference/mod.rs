@@ -143,15 +143,22 @@ fn run_type(kind: &str) -> Option<RunType> {
 
 /// The model, its provider and its parameters.
 fn called(view: &mut View<'_, '_>, draft: &mut Draft<'_>) {
+    let provider = view.peek_text(Key::Provider);
     for key in [Key::Provider, Key::System] {
         view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
+    // Mostly the provider once more.
+    view.take_if(Key::System, |value| provider == Some(&value.as_str()));
     for key in [Key::RequestModel, Key::Model, Key::EmbeddingModel, Key::RerankerModel] {
         view.take_if(key, |value| model::set_model(draft, value) || model::set_response_model(draft, value));
     }
     view.take_if(Key::ResponseModel, |value| model::set_response_model(draft, value));
     for key in [Key::Parameters, Key::EmbeddingParameters] {
         view.take_if(key, |value| model::set_parameters(draft, value));
+    }
+    // Where nothing else names the model, its parameters do.
+    if let Some(model) = draft.extra.invocation_params.get("model") {
+        draft.extra.metadata.insert_raw("ls_model_name", model);
     }
     view.take_if(Key::RerankerTopK, |value| model::set_parameter(draft, "top_k", value));
 }
