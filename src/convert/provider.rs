@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
     let metadata = &mut draft.extra.metadata;
     let provider = draft.options.provider(raw);
-    if provider.is_empty() || !metadata.insert_str("ls_provider", &provider) {
+    if provider.is_empty() || (provider == raw && is_address(raw)) || !metadata.insert_str("ls_provider", &provider) {
         return false;
     }
     if provider != raw {
@@ -19,17 +19,25 @@ pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
 /// LangSmith's name for a provider that instrumentations call otherwise.
 pub(super) fn name(raw: &str) -> Cow<'_, str> {
     let raw = without_kind(raw.trim());
+    // `api.openai.com`, where instrumentations have nothing but the address.
+    let raw = raw.strip_prefix("api.").and_then(|host| host.split_once('.')).map_or(raw, |(name, _)| name);
     let known = match raw.to_ascii_lowercase().as_str() {
         "azure.ai.openai" | "azure.ai.inference" | "az.ai.openai" | "az.ai.inference" | "azure-openai" => "azure",
         "gcp.gemini" | "gcp.gen_ai" | "gemini" | "google" | "googleai" => "google_genai",
         "gcp.vertex_ai" | "vertex_ai" | "vertexai" | "google.vertex" | "gcp.vertex.agent" => "google_vertexai",
         "mistral_ai" | "mistralai" => "mistral",
-        "x_ai" => "xai",
+        "x_ai" | "x" => "xai",
         "aws.bedrock" | "amazon-bedrock" | "aws" | "amazon" => "amazon_bedrock",
         lower if lower != raw => return Cow::Owned(lower.to_owned()),
         _ => return Cow::Borrowed(raw),
     };
     Cow::Borrowed(known)
+}
+
+/// Whether it says where the model is, and not whose it is.
+fn is_address(raw: &str) -> bool {
+    let has_port = |(_, port): (&str, &str)| port.parse::<u16>().is_ok();
+    raw == "localhost" || raw.parse::<std::net::IpAddr>().is_ok() || raw.rsplit_once(':').is_some_and(has_port)
 }
 
 /// Vercel's AI SDK names the kind of model too: `openai.chat`, `anthropic.messages`.
@@ -53,7 +61,7 @@ pub(super) fn without_kind(raw: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{is_address, name};
 
     #[test]
     fn providers_by_every_name() {
@@ -71,8 +79,21 @@ mod tests {
             ("gcp.vertex.agent", "google_vertexai"),
             ("ibm.watsonx.ai", "ibm.watsonx.ai"),
             (".chat", ".chat"),
+            ("api.openai.com", "openai"),
+            ("api.mistral.ai", "mistral"),
+            ("api.x.ai", "xai"),
         ] {
             assert_eq!(name(raw), known, "{raw}");
+        }
+    }
+
+    #[test]
+    fn tells_addresses_from_names() {
+        for address in ["127.0.0.1:8080", "127.0.0.1", "::1", "localhost", "localhost:11434", "models.internal:443"] {
+            assert!(is_address(address), "{address}");
+        }
+        for name in ["openai", "ibm.watsonx.ai", "bedrock:anthropic", ""] {
+            assert!(!is_address(name), "{name}");
         }
     }
 }
