@@ -367,6 +367,13 @@ pub(super) fn insert_any(object: &mut Object, name: &str, value: &Value) -> bool
     object.insert_with(name, |out| write_any(out, value))
 }
 
+/// Adds a member; one that says the same may be there already.
+pub(super) fn insert_once(object: &mut Object, name: &str, value: &Value) -> bool {
+    let mut json = String::new();
+    write_attribute(&mut json, value);
+    !super::frame::is_empty(value) && (object.insert(name, value) || object.get(name) == Some(&*json))
+}
+
 /// Adds a member that is a number: `tracing` delivers unsigned integers as text.
 pub(super) fn insert_number(object: &mut Object, name: &str, value: &Value) -> bool {
     match number(value) {

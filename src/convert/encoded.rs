@@ -58,6 +58,26 @@ pub(super) fn counts(draft: &mut Draft, json: &str, count: impl Fn(&str) -> Opti
     any
 }
 
+/// Takes from a provider's own account of its tokens which of them were cached, and which were thoughts.
+pub(super) fn details(draft: &mut Draft, usage: &str) {
+    counts(draft, usage, |name| match name {
+        "cache_read_input_tokens" => Some(Count::CacheRead),
+        "cache_creation_input_tokens" => Some(Count::CacheCreation),
+        _ => None,
+    });
+    let usage = Members::read(usage).unwrap_or_default();
+    for (group, detail, count) in [
+        ("prompt_tokens_details", "cached_tokens", Count::CacheRead),
+        ("input_tokens_details", "cached_tokens", Count::CacheRead),
+        ("completion_tokens_details", "reasoning_tokens", Count::Reasoning),
+        ("output_tokens_details", "reasoning_tokens", Count::Reasoning),
+    ] {
+        if let Some(group) = usage.get(group) {
+            counts(draft, group, |name| (name == detail).then_some(count));
+        }
+    }
+}
+
 /// Writes how many vectors there are and how long they are, instead of the vectors. `lists` are JSON.
 pub(super) fn write_vectors<'a>(out: &mut String, lists: impl IntoIterator<Item = &'a str>) {
     let (mut vectors, mut dimensions) = (0_usize, 0_usize);

@@ -197,7 +197,7 @@ impl Frame {
         for position in slots.chain(families) {
             each(Left::Known, &attributes[position as usize]);
         }
-        for member in &self.rest.list {
+        for member in self.rest.list.iter().filter(|member| member.attribute != NONE) {
             each(Left::Unknown, &attributes[member.attribute as usize]);
         }
     }
@@ -281,6 +281,18 @@ impl<'a> View<'_, 'a> {
     /// Takes an attribute into the metadata under another name.
     pub(super) fn rename(&mut self, key: impl Into<usize>, metadata: &mut Object, name: &str) {
         self.take_if(key, |value| !is_empty(value) && metadata.insert(name, value));
+    }
+
+    /// Takes attributes that no convention knows if `accept` accepts them; where `until` is given, those
+    /// alone that were set before it.
+    pub(super) fn take_unknown(&mut self, until: Option<usize>, mut accept: impl FnMut(&'a str, &'a Value) -> bool) {
+        let end = until.map_or(NONE, |key| self.frame.slots[self.first + key]);
+        for member in self.frame.rest.list.iter_mut().filter(|member| member.attribute < end) {
+            let KeyValue { key, value, .. } = &self.attributes[member.attribute as usize];
+            if accept(key.as_str(), value) {
+                member.attribute = NONE;
+            }
+        }
     }
 
     /// The members of a family: what follows the prefix, and the value.

@@ -5,7 +5,7 @@ use super::frame::{attributes, Convention, View};
 use super::messages::{write_documents, write_tools, Members, Messages, Side};
 use super::usage::Count;
 use super::{chat, encoded, provider, Draft};
-use crate::json::{scan, walk};
+use crate::json::{scan, walk, write_array};
 use crate::run::RunType;
 use opentelemetry::Value;
 
@@ -43,13 +43,18 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
             _ => {}
         }
     }
+    // What asks a model in the name of an application, and lets it use tools.
+    let is_generate = view.peek_text(Key::Type) == Some("util") && view.peek_text(Key::Name) == Some("generate");
     view.take_if(Key::Input, |value| match kind {
         RunType::Llm => request(value, draft),
+        RunType::Chain if is_generate => request(value, draft),
         RunType::Retriever => query(value, draft),
+        RunType::Embedding => texts(value, draft),
         _ => false,
     } || draft.inputs_with(|out| encoded::write_object(out, "input", value)));
     view.take_if(Key::Output, |value| match kind {
         RunType::Llm => response(value, draft),
+        RunType::Chain if is_generate => response(value, draft),
         RunType::Retriever => documents(value, draft),
         RunType::Embedding => vectors(value, draft),
         _ => false,
@@ -78,10 +83,18 @@ fn request(value: &Value, draft: &mut Draft) -> bool {
         return false;
     }
     let mut tools = String::new();
-    let has_tools = request.get("tools").is_some_and(|json| write_tools(json, &mut tools));
-    let others = ["docs", "output", "context"].into_iter().filter_map(|name| Some((name, request.get(name)?)));
+    let list = request.get("tools");
+    // A call has them whole; what is around it tells their names.
+    let has_tools = list.filter(|json| json.contains('{')).is_some_and(|json| write_tools(json, &mut tools));
+    let others = ["docs", "output", "context", "tools", "use", "resume", "maxTurns", "toolChoice"];
+    let others = others.into_iter().filter(|name| !(has_tools && *name == "tools"));
+    let others = others.filter_map(|name| Some((name, request.get(name)?)));
+    let others = others.filter(|(_, json)| !matches!(*json, "{}" | "[]"));
     let beside: Vec<_> = has_tools.then_some(("tools", &*tools)).into_iter().chain(others).collect();
     let written = chat::set(draft, Side::Inputs, &mut messages, &beside);
+    if let Some(name) = request.get_text("model") {
+        model(&name, draft);
+    }
     let extra = &mut draft.extra;
     if has_tools {
         extra.invocation_params.insert_raw("tools", &tools);
@@ -145,8 +158,38 @@ fn response(value: &Value, draft: &mut Draft) -> bool {
         }
         _ => {}
     }
-    let custom = response.get("custom").map(|json| ("custom", json));
+    // The provider's own answer: its counts say more.
+    let raw = response.get("raw").or(response.get("custom")).and_then(Members::read).unwrap_or_default();
+    if let Some(usage) = raw.get("usage") {
+        encoded::details(draft, usage);
+    }
+    let metadata = &mut draft.extra.metadata;
+    for (name, to) in [("id", "response_id"), ("model", "response_model")] {
+        if let Some(text) = raw.get_text(name) {
+            metadata.insert_str(to, &text);
+        }
+    }
+    let custom = response.get("custom").filter(|json| *json != "{}").map(|json| ("custom", json));
     chat::set(draft, Side::Outputs, &mut messages, custom.as_slice())
+}
+
+/// `{"input":[{"content":[{"text"}]}],"options":{}}`
+fn texts(value: &Value, draft: &mut Draft) -> bool {
+    let Some(text) = encoded::text(value) else { return false };
+    let Some(request) = scan::object(&text).and_then(Members::read) else { return false };
+    let mut texts = Vec::new();
+    let text_of = |json| super::messages::joined_text(Members::read(json)?.get("content")?);
+    let read = request.get("input").and_then(|list| walk::elements(list, |document| texts.push(text_of(document))));
+    let Some(texts) = read.and_then(|()| texts.into_iter().collect::<Option<Vec<_>>>()) else { return false };
+    for (name, json) in request.get("options").and_then(Members::read).unwrap_or_default().iter() {
+        draft.extra.invocation_params.insert_raw(name, json);
+    }
+    draft.inputs_with(|out| {
+        out.push_str("{\"input\":");
+        write_array(out, texts, |out, text| out.push_str(&text));
+        out.push('}');
+        true
+    })
 }
 
 /// `{"query":{"content":[{"text"}]},"options":{…}}`

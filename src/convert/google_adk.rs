@@ -118,8 +118,11 @@ fn response(value: &Value, draft: &mut Draft) -> bool {
     if !response.get("content").is_some_and(|content| messages.push_contents(content)) {
         return draft.set_outputs(value);
     }
+    if let Some(model) = response.get_text("model_version") {
+        super::model::set_response_model(draft, &Value::from(model.into_owned()));
+    }
     let mut names = Vec::new();
-    for (name, _) in response.rest(&["content", "usage_metadata", "finish_reason", "messages"]) {
+    for (name, _) in response.rest(&["content", "usage_metadata", "finish_reason", "messages", "model_version"]) {
         if !names.contains(&name) {
             names.push(name);
         }

@@ -1,8 +1,8 @@
 //! The agents of `LiveKit`, `lk.*`. What belongs to a user has been `lk.pii.*` since 2026.
 
-use super::draft::{flag, float, NameSource, TypeRank};
+use super::draft::{flag, float, insert_any, insert_once, NameSource, TypeRank};
 use super::frame::{is_empty, Convention, View};
-use super::messages::{write_tools, Answer, Messages, Side};
+use super::messages::{other_items, write_tools, Answer, Messages, Side};
 use super::{chat, Draft};
 use crate::json::{scan, walk, write_array};
 use crate::run::RunType;
@@ -22,13 +22,15 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     for name in ["session_id", "room_sid"] {
         take_if(view, name, |value| !is_empty(value) && metadata.insert("thread_id", value));
     }
+    take_if(view, "llm_metrics", |value| insert_any(metadata, "lk.llm_metrics", value));
+    view.take_family(0, |_, value| is_empty(value));
 }
 
 /// A node of the pipeline that asks a model. The call itself is a span below, with the counts.
 fn chat(view: &mut View<'_, '_>, draft: &mut Draft) {
     let tools = peek(view, "function_tools").and_then(|value| {
         let mut tools = String::new();
-        write_tools(&json_list(value), &mut tools).then_some(tools)
+        write_tools(&named_tools(value), &mut tools).then_some(tools)
     });
     let instructions = peek(view, "instructions").map(Value::as_str);
     let mut used_tools = false;
@@ -40,9 +42,11 @@ fn chat(view: &mut View<'_, '_>, draft: &mut Draft) {
         if let Some(instructions) = instructions.as_deref().filter(|_| draft.instructions.is_none()) {
             messages.push_system(instructions);
         }
-        let beside = tools.as_deref().map(|tools| ("tools", tools));
         used_tools = tools.is_some();
-        chat::set(draft, Side::Inputs, &mut messages, beside.as_slice())
+        let others = other_items(&value.as_str());
+        let members = [("tools", &tools), ("items", &others)];
+        let beside: Vec<_> = members.into_iter().filter_map(|(name, json)| Some((name, json.as_deref()?))).collect();
+        chat::set(draft, Side::Inputs, &mut messages, &beside)
     });
     if used {
         take_if(view, "instructions", |_| true);
@@ -65,17 +69,24 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     let Some(name) = peek(view, "function_tool.name").map(Value::as_str) else { return };
     draft.set_run_type(TypeRank::Kind, RunType::Tool);
     draft.set_name(NameSource::Tool, &name);
-    take_if(view, "function_tool.arguments", |value| draft.set_inputs(value));
-    let failed = peek(view, "function_tool.is_error").and_then(flag) == Some(true);
+    // The conventions for generative AI have the same, where they are followed as well.
+    take_if(view, "function_tool.arguments", |value| draft.has(Side::Inputs) || draft.set_inputs(value));
+    let failed = peek(view, "function_tool.is_error").and_then(flag);
+    take_if(view, "function_tool.is_error", |_| failed.is_some());
     take_if(view, "function_tool.output", |value| {
-        if failed {
-            draft.failed.get_or_insert_with(|| value.as_str().into_owned());
+        if failed == Some(true) {
+            let text = value.as_str().into_owned();
+            match &mut draft.error_type {
+                // The text says more than the `tool_error` that every error of a tool is.
+                Some(kind) => drop(draft.extra.metadata.insert_str("error_type", &std::mem::replace(kind, text))),
+                None => drop(draft.failed.get_or_insert(text)),
+            }
         }
-        draft.set_outputs(value)
+        draft.has(Side::Outputs) || draft.set_outputs(value)
     });
     let metadata = &mut draft.extra.metadata;
     for (from, to) in [("function_tool.name", "tool_name"), ("function_tool.id", "tool_call_id")] {
-        take_if(view, from, |value| metadata.insert(to, value));
+        take_if(view, from, |value| insert_once(metadata, to, value));
     }
 }
 
@@ -96,6 +107,26 @@ fn take_if<'a>(view: &mut View<'_, 'a>, wanted: &str, mut accept: impl FnMut(&'a
         takes
     });
     taken
+}
+
+/// The tools; where only their names are told, they are those of functions.
+fn named_tools(value: &Value) -> String {
+    let mut tools = String::new();
+    let mut list = Vec::new();
+    let json = json_list(value);
+    if walk::elements(&json, |tool| list.push(tool)).is_none() {
+        return json;
+    }
+    write_array(&mut tools, list, |out, tool| {
+        if tool.starts_with('"') {
+            out.push_str("{\"name\":");
+            out.push_str(tool);
+            out.push('}');
+        } else {
+            out.push_str(tool);
+        }
+    });
+    tools
 }
 
 /// A list of JSON texts as one JSON list.

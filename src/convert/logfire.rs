@@ -1,15 +1,16 @@
 //! Pydantic's Logfire, and pydantic-ai in all versions of its instrumentation: lists of events
 //! first (1), then the conventions for generative AI with a few attributes of its own.
 
-use super::draft::{number, write_any, write_member, NameSource, Number, TypeRank};
+use super::draft::{insert_any, number, write_any, write_member, NameSource, Number, TypeRank};
 use super::encoded;
 use super::frame::{attributes, is_empty, Convention, View};
 use super::genai::counts;
 use super::messages::{split_conversation, write_tools, Answer, Members, Messages, Side};
 use super::usage::Count;
-use super::{chat, Draft};
-use crate::json::scan;
+use super::{chat, Draft, FunctionArgs};
+use crate::json::{scan, walk, Object};
 use crate::run::RunType;
+use opentelemetry::Value;
 
 pub(super) const CONVENTION: Convention = Convention { keys: KEYS, families: &["gen_ai.aggregated_usage."], convert };
 
@@ -23,6 +24,8 @@ attributes! {
     SpanType = "logfire.span_type",
     PendingParent = "logfire.pending_parent_id",
     Cost = "operation.cost",
+    Metrics = "logfire.metrics",
+    RawUsage = "gen_ai.usage.raw",
     AllMessages = "pydantic_ai.all_messages",
     NewMessages = "pydantic_ai.new_message_index",
     // Names from here on may be anybody's.
@@ -36,6 +39,9 @@ attributes! {
     Events = "events",
     Prompt = "prompt",
     Tools = "tools",
+    EmbeddingInputs = "inputs",
+    Embeddings = "embeddings",
+    Returned = "return",
     AgentName = "agent_name",
     ModelName = "model_name",
 }
@@ -55,6 +61,12 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         view.take_if(Key::Tools, |value| {
             draft.inputs_with(|out| !is_empty(value) && write_member(out, "tools", value))
         });
+        if draft.run_type() == RunType::Embedding {
+            embedding(view, draft);
+        }
+        view.take_if(Key::Returned, |value| draft.set_outputs(value));
+    } else {
+        view.disown(Key::Tools);
     }
     request(view, draft);
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
@@ -73,13 +85,73 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         });
     }
 
-    view.rename(Key::Message, &mut draft.extra.metadata, "message");
+    if let Some(usage) = view.peek_text(Key::RawUsage) {
+        encoded::details(draft, usage);
+    }
+    name(view, draft);
+    if is_marked {
+        arguments(view, draft);
+    }
+    let metadata = &mut draft.extra.metadata;
+    for (key, name) in [(Key::Metrics, "logfire.metrics"), (Key::RawUsage, "gen_ai.usage.raw")] {
+        view.take_if(key, |value| insert_any(metadata, name, value));
+    }
+    view.rename(Key::Message, metadata, "message");
     if let Some(tags) = view.take(Key::Tags) {
         draft.tags(tags);
     }
     for key in [Key::Schema, Key::Template, Key::SpanType, Key::PendingParent] {
         view.take(key);
     }
+}
+
+/// Logfire's instrumentations of model clients name their spans by a template,
+/// `Chat Completion with {request_data[model]!r}`; they get the name that all others give.
+fn name(view: &View<'_, '_>, draft: &mut Draft) {
+    if view.peek_text(Key::Template).is_some_and(|template| template.contains('{')) {
+        let text = |name| draft.extra.metadata.get(name).and_then(|json| serde_json::from_str::<String>(json).ok());
+        if let (Some(operation), Some(model)) = (text("gen_ai.operation.name"), text("ls_model_name")) {
+            draft.set_name(NameSource::Function, &format!("{operation} {model}"));
+        }
+    }
+}
+
+/// What the application gave a span of its own when it began: the arguments of a function, most of all.
+fn arguments(view: &mut View<'_, '_>, draft: &mut Draft) {
+    let is_own = draft.inputs.is_none() && !draft.extra.metadata.contains("gen_ai.operation.name");
+    let schema = view.peek_text(Key::Schema).and_then(scan::object).and_then(Members::read);
+    let properties = schema.and_then(|schema| schema.get("properties")).and_then(Members::read);
+    let (true, Some(properties)) = (is_own && draft.options.function_args == FunctionArgs::Inputs, properties) else {
+        return;
+    };
+    let mut arguments = Object::default();
+    // Logfire sets its own attributes after those that the application gives.
+    view.take_unknown(Some(Key::SpanType.into()), |name, value| {
+        properties.get(name).is_some() && !name.contains('.') && insert_any(&mut arguments, name, value)
+    });
+    // What it set later is as much its own, and may be an object too.
+    let metadata = &mut draft.extra.metadata;
+    view.take_unknown(None, |name, value| properties.get(name).is_some() && insert_any(metadata, name, value));
+    if !arguments.is_empty() {
+        draft.inputs_with(|out| {
+            arguments.write_to(out);
+            true
+        });
+    }
+}
+
+/// Texts go in as a JSON list; of the vectors only their number and length are told.
+fn embedding(view: &mut View<'_, '_>, draft: &mut Draft) {
+    view.take_if(Key::EmbeddingInputs, |value| draft.set_inputs(value));
+    view.take_if(Key::Embeddings, |value| {
+        let Value::String(json) = value else { return false };
+        let mut vectors = Vec::new();
+        walk::elements(json.as_str().trim(), |vector| vectors.push(vector)).is_some()
+            && draft.outputs_with(|out| {
+                encoded::write_vectors(out, vectors);
+                true
+            })
+    });
 }
 
 /// As behind `gen_ai.usage.`
@@ -154,9 +226,13 @@ fn events(view: &mut View<'_, '_>, draft: &mut Draft) {
 
 /// Logfire's own instrumentation of model clients keeps the bodies of request and answer.
 fn request(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let is_chat = |json: &str| Members::read(json).is_some_and(|request| request.get("messages").is_some());
-    if let Some(Some(request)) = view.peek_text(Key::Request).map(scan::object) {
-        draft.has_messages |= is_chat(request);
+    let request = view.peek_text(Key::Request).and_then(scan::object).and_then(Members::read);
+    let has = |name: &str| request.as_ref().is_some_and(|request| request.get(name).is_some());
+    draft.has_messages |= has("messages");
+    // Newer versions have the messages elsewhere, and leave the parameters here.
+    let has_content = ["messages", "input", "prompt", "contents"].into_iter().any(has);
+    if request.is_some() && !has_content && view.peek_text(Key::Schema).is_some() {
+        view.take_if(Key::Request, |value| merge_parameters(&value.as_str(), draft));
     }
     view.take_if(Key::Request, |value| draft.set_inputs(value));
     let response = view.peek_text(Key::Response).and_then(scan::object).and_then(Members::read);
@@ -178,14 +254,17 @@ fn request(view: &mut View<'_, '_>, draft: &mut Draft) {
 fn merge_parameters(json: &str, draft: &mut Draft) -> bool {
     let json = encoded::decode(json);
     let Some(members) = scan::object(&json).and_then(Members::read) else { return false };
-    let parameters = &mut draft.extra.invocation_params;
-    for (name, value) in members.iter() {
+    for (name, value) in members.iter().filter(|(_, value)| !matches!(*value, "null" | "[]" | "{}")) {
         let mut tools = String::new();
         if name != "function_tools" {
-            parameters.insert_raw(name, value);
-        } else if !parameters.contains("tools") && write_tools(value, &mut tools) {
-            parameters.insert_raw("tools", &tools);
+            draft.extra.invocation_params.insert_raw(name, value);
+        } else if write_tools(value, &mut tools) {
+            draft.extra.invocation_params.insert_raw("tools", &tools);
         }
+    }
+    // Version 1 has the messages without them.
+    if let Some(tools) = draft.extra.invocation_params.get("tools").map(str::to_owned) {
+        draft.add_tools(&tools);
     }
     true
 }

@@ -4,6 +4,7 @@ use super::draft::{insert_any, insert_number};
 use super::frame::is_empty;
 use super::Draft;
 use crate::json::{scan, write_attribute, Object};
+use crate::run::Extra;
 use opentelemetry::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -62,12 +63,17 @@ pub(super) fn set_parameters(draft: &mut Draft<'_>, value: &Value) -> bool {
     // Langfuse writes infinity where there is no limit.
     let says_nothing = |value: &RawValue| matches!(value.get(), "null" | "\"Infinity\"");
     for (name, value) in parameters.iter().filter(|(_, value)| !says_nothing(value)) {
-        extra.invocation_params.insert_raw(name, value.get());
-        if let Some(name) = filtered_by(name) {
-            extra.metadata.insert_raw(name, value.get());
-        }
+        insert_parameter(extra, name, value.get());
     }
     true
+}
+
+/// One parameter as JSON.
+pub(super) fn insert_parameter(extra: &mut Extra, name: &str, json: &str) {
+    extra.invocation_params.insert_raw(name, json);
+    if let Some(name) = filtered_by(name) {
+        extra.metadata.insert_raw(name, json);
+    }
 }
 
 /// LangSmith filters and compares runs by these.

@@ -10,8 +10,8 @@ const FRAMEWORKS: [&str; 2] = ["langchain", "strands-agents"];
 pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
     let metadata = &mut draft.extra.metadata;
     let provider = draft.options.provider(raw);
-    let is_provider = !provider.is_empty() && !FRAMEWORKS.contains(&&*provider);
-    if !is_provider || !metadata.insert_str("ls_provider", &provider) {
+    let is_other = provider.is_empty() || FRAMEWORKS.contains(&&*provider) || provider == raw && is_address(raw);
+    if is_other || !metadata.insert_str("ls_provider", &provider) {
         return false;
     }
     if provider != raw {
@@ -23,6 +23,8 @@ pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
 /// LangSmith's name for a provider that instrumentations call otherwise.
 pub(super) fn name(raw: &str) -> Cow<'_, str> {
     let raw = without_kind(raw.trim());
+    // `api.openai.com`, where instrumentations have nothing but the address.
+    let raw = raw.strip_prefix("api.").and_then(|host| host.split_once('.')).map_or(raw, |(name, _)| name);
     let lower = if raw.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(raw.to_ascii_lowercase())
     } else {
@@ -33,11 +35,17 @@ pub(super) fn name(raw: &str) -> Cow<'_, str> {
         "gcp.gemini" | "gcp.gen_ai" | "gemini" | "google" | "googleai" => "google_genai",
         "gcp.vertex_ai" | "vertex_ai" | "vertexai" | "google.vertex" | "gcp.vertex.agent" => "google_vertexai",
         "mistral_ai" | "mistralai" => "mistral",
-        "x_ai" => "xai",
+        "x_ai" | "x" => "xai",
         "aws.bedrock" | "amazon-bedrock" | "aws" | "amazon" => "amazon_bedrock",
         _ => return lower,
     };
     Cow::Borrowed(known)
+}
+
+/// Whether it says where the model is, and not whose it is.
+fn is_address(raw: &str) -> bool {
+    let has_port = |(_, port): (&str, &str)| port.parse::<u16>().is_ok();
+    raw == "localhost" || raw.parse::<std::net::IpAddr>().is_ok() || raw.rsplit_once(':').is_some_and(has_port)
 }
 
 /// Vercel's AI SDK names the kind of model too: `openai.chat`, `anthropic.messages`.
@@ -61,7 +69,7 @@ pub(super) fn without_kind(raw: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{is_address, name};
 
     #[test]
     fn providers_by_every_name() {
@@ -79,8 +87,21 @@ mod tests {
             ("gcp.vertex.agent", "google_vertexai"),
             ("ibm.watsonx.ai", "ibm.watsonx.ai"),
             (".chat", ".chat"),
+            ("api.openai.com", "openai"),
+            ("api.mistral.ai", "mistral"),
+            ("api.x.ai", "xai"),
         ] {
             assert_eq!(name(raw), known, "{raw}");
+        }
+    }
+
+    #[test]
+    fn tells_addresses_from_names() {
+        for address in ["127.0.0.1:8080", "127.0.0.1", "::1", "localhost", "localhost:11434", "models.internal:443"] {
+            assert!(is_address(address), "{address}");
+        }
+        for name in ["openai", "ibm.watsonx.ai", "bedrock:anthropic", ""] {
+            assert!(!is_address(name), "{name}");
         }
     }
 }

@@ -88,7 +88,9 @@ fn version_1_writes_lists_of_events() {
                 "logfire.json_schema": {"type": "object"}, "logfire.tags": ["a", "b"],
             }),
             json!({
-                "type": "llm", "inputs": {"messages": given()}, "outputs": {"messages": [{"role": "assistant", "content": "five"}]}, "tags": ["a", "b"],
+                "type": "llm", "inputs": {"messages": given(), "tools": [{"type": "function",
+                    "function": {"name": "add", "description": "adds", "parameters": {"type": "object"}}}]},
+                "outputs": {"messages": [{"role": "assistant", "content": "five"}]}, "tags": ["a", "b"],
                 "usage": {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10, "total_cost": 0.5},
                 "parameters": {"output_mode": "text", "function_tools": null,
                     "tools": [{"type": "function", "function": {"name": "add", "description": "adds", "parameters": {"type": "object"}}}]},
@@ -134,6 +136,39 @@ fn logfires_own_instrumentation_keeps_bodies() {
     check(&[
         ("Chat Completion", span(json!({"message": {"role": "assistant", "content": "five"}})), expected.clone()),
         ("streamed", span(json!({"combined_chunk_content": "five", "chunk_count": 3})), expected),
+    ]);
+}
+
+/// What a span is given before Logfire's own attributes are its inputs; what follows was set later.
+#[test]
+fn functions_have_arguments_and_results() {
+    let schema = json!({"type": "object", "properties": {"city": {}, "result": {}, "return": {"type": "object"}}});
+    let span = |more: &[(&str, Value)]| {
+        let mut span = json!({"city": "Paris", "code.function": "get_weather", "logfire.json_schema": schema,
+            "logfire.msg_template": "weather in {city}", "logfire.span_type": "span", "other": 1});
+        for (name, value) in more {
+            span[*name] = value.clone();
+        }
+        span
+    };
+    let arguments = json!({"city": "Paris"});
+    check(&[
+        (
+            "weather in {city}",
+            span(&[("return", text(&json!({"degrees": 18})))]),
+            json!({"type": "chain", "name": "weather in {city}", "inputs": arguments, "outputs": {"degrees": 18},
+                "metadata": {"city": null, "other": 1}}),
+        ),
+        (
+            "set later",
+            span(&[("result", text(&json!({"degrees": 18})))]),
+            json!({"inputs": arguments, "outputs": null, "metadata": {"result": {"degrees": 18}}}),
+        ),
+        (
+            "Chat Completion with {request_data[model]!r}",
+            span(&[("gen_ai.operation.name", "chat".into()), ("gen_ai.request.model", "gpt-4o".into())]),
+            json!({"type": "llm", "name": "chat gpt-4o", "inputs": null, "metadata": {"city": "Paris"}}),
+        ),
     ]);
 }
 

@@ -31,7 +31,31 @@ fn values_are_json_and_sometimes_twice() {
         (
             "documents",
             json!({"mlflow.spanType": "\"RETRIEVER\"", "mlflow.spanOutputs": "[{\"page_content\":\"a\"}]"}),
-            json!({"type": "retriever", "outputs": {"output": [{"page_content": "a"}]}}),
+            json!({"type": "retriever", "outputs": {"documents": [{"page_content": "a", "type": "Document", "metadata": {}}]}}),
+        ),
+        (
+            "parameters",
+            json!({"mlflow.spanType": "\"LLM\"", "mlflow.spanInputs": {"model": "a", "input": "2+3?", "seed": 7},
+                "model": "\"a\"", "input": "\"2+3?\"", "seed": "7", "plan": "\"free\"", "mlflow.llm.model": "\"a-2026\""}),
+            json!({"type": "llm", "inputs": {"model": "a", "input": "2+3?", "seed": 7}, "parameters": {"model": "a", "seed": 7},
+                "metadata": {"ls_model_name": "a", "response_model": "a-2026", "plan": "free", "model": null, "input": null, "seed": null}}),
+        ),
+        (
+            "vectors",
+            json!({"mlflow.spanType": "\"EMBEDDING\"",
+                "mlflow.spanOutputs": {"data": [{"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}], "usage": {"prompt_tokens": 6, "total_tokens": 6}}}),
+            json!({"type": "embedding", "outputs": {"embeddings": 2, "dimensions": 3},
+                "usage": {"input_tokens": 6, "output_tokens": 0, "total_tokens": 6}}),
+        ),
+        (
+            "one vector",
+            json!({"mlflow.spanType": "\"EMBEDDING\"", "mlflow.spanOutputs": "[0.5, -1, 2]"}),
+            json!({"type": "embedding", "outputs": {"embeddings": 1, "dimensions": 3}}),
+        ),
+        (
+            "no kind",
+            json!({"mlflow.spanType": "null", "mlflow.traceRequestId": "\"tr-1\""}),
+            json!({"type": "chain", "metadata": {"mlflow.spanType": null, "mlflow.traceRequestId": "tr-1"}}),
         ),
     ]);
 }

@@ -31,7 +31,8 @@ pub(in crate::convert) fn count(name: &str) -> Option<(Count, bool)> {
         "completion_tokens" => (Count::OutputTokens, false),
         "total_tokens" => (Count::TotalTokens, true),
         "cache_read.input_tokens" => (Count::CacheRead, true),
-        "cache_read_input_tokens" => (Count::CacheRead, false),
+        // LiveKit has the second one beside the preferred one.
+        "cache_read_input_tokens" | "input_cached_tokens" => (Count::CacheRead, false),
         "cache_write.input_tokens" => (Count::CacheCreation, true),
         "cache_creation.input_tokens" | "cache_creation_input_tokens" | "cache_write_input_tokens" => {
             (Count::CacheCreation, false)
@@ -55,8 +56,8 @@ pub(in crate::convert) fn count(name: &str) -> Option<(Count, bool)> {
 /// The same behind `gen_ai.usage.details.`.
 pub(in crate::convert) fn detail(name: &str) -> Option<Count> {
     Some(match name {
-        "cache_read_tokens" | "cached_tokens" => Count::CacheRead,
-        "cache_write_tokens" => Count::CacheCreation,
+        "cache_read_tokens" | "cached_tokens" | "cache_read_input_tokens" => Count::CacheRead,
+        "cache_write_tokens" | "cache_creation_input_tokens" => Count::CacheCreation,
         "reasoning_tokens" => Count::Reasoning,
         "input_audio_tokens" => Count::InputAudio,
         "output_audio_tokens" => Count::OutputAudio,

@@ -4,7 +4,7 @@ pub(super) mod counts;
 mod parameters;
 
 use super::chat::note;
-use super::draft::{float, write_member, NameSource, TypeRank};
+use super::draft::{float, write_member, write_object, write_raw_object, NameSource, TypeRank};
 use super::frame::{attributes, find, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
 use super::Draft;
@@ -258,6 +258,7 @@ fn write_messages(
     }
     if let (None, Some(output)) = (&draft.outputs, output) {
         let mut messages = Messages::outputs().with_memory(std::mem::take(&mut draft.memory.messages));
+        messages.are_of_agent(draft.is_invoked_agent);
         let readable = messages.push_parts(output);
         taken.output = draft.outputs_with(|out| {
             if readable {
@@ -280,7 +281,7 @@ fn write_messages(
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
     let result = view.peek_text(Key::ToolResult);
-    view.take_if(Key::ToolResult, |value| draft.set_outputs(value));
+    view.take_if(Key::ToolResult, |value| draft.outputs_with(|out| write_result(out, value)));
     let metadata = &mut draft.extra.metadata;
     for (key, name) in [
         (Key::ToolName, "tool_name"),
@@ -313,6 +314,17 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
         }
         draft.extra.metadata.insert("tool_call_outcome", value)
     });
+}
+
+/// A result is JSON, so that a text may stand in quotes.
+fn write_result(out: &mut String, value: &Value) -> bool {
+    match value {
+        Value::String(text) if text.as_str().starts_with('"') && scan::value(text.as_str()) => {
+            write_raw_object(out, "output", text.as_str());
+            true
+        }
+        _ => write_object(out, "output", value),
+    }
 }
 
 fn retrieval(view: &mut View<'_, '_>, draft: &mut Draft) {

@@ -122,17 +122,18 @@ impl Messages {
         let modality = members.get("modality").map(decode);
         let of_type = members.get("type").map(decode).unwrap_or_default();
         let modality = modality.as_deref().or(of_type.strip_suffix("-url"));
-        let kind = block_type(modality, &mime_type);
-        let file_name = ["filename", "file_name", "name"].into_iter().find_map(|name| members.get_text(name));
-        let label = file_name.as_deref().unwrap_or(kind);
-
-        self.open_block(kind);
-        self.copy_member(members, mime_name, "mime_type");
         let name = match part.kind {
             Kind::Blob => first(members, &["content", "data"]),
             Kind::Url => first(members, &["uri", "url"]),
             _ => "file_id",
         };
+        let of_url = || members.get(name).and_then(mime_type_of).unwrap_or_default();
+        let kind = block_type(modality, if mime_type.is_empty() { of_url() } else { &mime_type });
+        let file_name = ["filename", "file_name", "name"].into_iter().find_map(|name| members.get_text(name));
+        let label = file_name.as_deref().unwrap_or(kind);
+
+        self.open_block(kind);
+        self.copy_member(members, mime_name, "mime_type");
         if let Some(source) = members.get(name) {
             let attachment = match part.kind {
                 Kind::Blob => self.attachments.take_base64(source, &mime_type, label),
@@ -168,6 +169,12 @@ pub(super) fn summary_text(text: &str) -> Option<String> {
     }
     let texts: Option<Vec<_>> = parts.iter().map(|part| part.get_text("text")).collect();
     Some(texts?.join("\n"))
+}
+
+/// What kind of file a URL holds itself.
+fn mime_type_of(url: &str) -> Option<&str> {
+    let url = url.strip_prefix("\"data:")?;
+    url.find([';', ',']).map(|end| &url[..end])
 }
 
 /// The first of several names that an object has, or the first of all.

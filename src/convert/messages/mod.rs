@@ -26,6 +26,7 @@ pub(super) use conversation::split_conversation;
 pub(super) use documents::{joined_text, write_documents};
 pub(super) use flat::split_number;
 pub(super) use indexed::is_indexed;
+pub(super) use livekit::other_items;
 pub(super) use openinference::is_whole_tool;
 pub(super) use read::Members;
 pub(super) use tools::write_tools;
@@ -47,6 +48,8 @@ pub(crate) struct Messages {
     instructions: bool,
     finish_reasons: Vec<String>,
     compacted: bool,
+    /// See [`Self::are_of_agent`].
+    of_agent: bool,
     attachments: Attachments,
 }
 
@@ -105,6 +108,7 @@ impl Messages {
             instructions: false,
             finish_reasons: Vec::new(),
             compacted: false,
+            of_agent: false,
             attachments: Attachments::new(prefix),
         }
     }
@@ -114,6 +118,11 @@ impl Messages {
         memory.clear();
         self.written = memory;
         self
+    }
+
+    /// Says that one message may hold all that an agent did, with what it said in the end before it.
+    pub(crate) fn are_of_agent(&mut self, of_agent: bool) {
+        self.of_agent = of_agent;
     }
 
     /// The memory, to use it again.

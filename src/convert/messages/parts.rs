@@ -166,6 +166,17 @@ impl Messages {
         if let Some(content) = message.get("content") {
             parts.insert(0, Part::text(content));
         }
+        let is_done = message.get("finish_reason").is_some_and(|reason| decode(reason) == "stop");
+        if self.of_agent && is_done && parts.iter().any(|part| part.kind == Kind::ToolCall) {
+            let is_work = |part: &Part<'_>| matches!(part.kind, Kind::ToolCall | Kind::ToolResult);
+            let (work, said): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_work);
+            if !said.is_empty() {
+                self.push_turns(&role, &work, None);
+                self.push_turns(&role, &said, Some(message));
+                return;
+            }
+            parts = work;
+        }
         self.push_turns(&role, &parts, Some(message));
     }
 

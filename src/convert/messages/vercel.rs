@@ -120,10 +120,13 @@ fn read_part(mut part: Members<'_>) -> Part<'_> {
     }
 }
 
-/// `toolCallId` (elsewhere `call_id`) and `toolName` by the names that everybody else has for them.
+/// `toolCallId` (elsewhere `call_id`, beside an id of the item) and `toolName` by the names that everybody else has for them.
 fn name_call(call: &mut Members<'_>) {
     call.rename("toolCallId", "id");
-    call.rename("call_id", "id");
+    if call.get("call_id").is_some() {
+        call.rename("id", "item_id");
+        call.rename("call_id", "id");
+    }
     call.rename("toolName", "name");
     if call.get("type").is_some_and(|kind| decode(kind) == "tool-call") {
         call.remove("type");

@@ -18,6 +18,8 @@ pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
             _ => false,
         });
     }
+    // The rest of the input tokens, when those from the cache are known.
+    view.take_family(USAGE, |name, _| name == "inputTokenDetails.noCacheTokens");
     if let Some(json) = view.peek(Key::ProviderMetadata).and_then(encoded::text) {
         provider(&json, has_details, draft);
     }

@@ -4,13 +4,15 @@
 mod counts;
 mod settings;
 
-use super::draft::{NameSource, TypeRank};
+use super::draft::{insert_once, NameSource, TypeRank};
 use super::frame::{attributes, is_empty, Convention, View};
 use super::messages::{write_tools, Answer, Members, Messages, Side};
 use super::{chat, encoded, provider, Draft};
-use crate::json::{scan, write_array, write_attribute, write_string, Object};
+use crate::json::{scan, write_array, write_attribute, write_string};
 use crate::run::RunType;
+use base64::prelude::{Engine, BASE64_STANDARD as STANDARD};
 use opentelemetry::{Array, Value};
+use std::borrow::Cow;
 
 pub(super) const CONVENTION: Convention = Convention {
     keys: KEYS,
@@ -34,6 +36,7 @@ attributes! {
     Messages = "ai.prompt.messages",
     Tools = "ai.prompt.tools",
     ToolChoice = "ai.prompt.toolChoice",
+    Schema = "ai.schema",
     Text = "ai.response.text",
     OldText = "ai.result.text",
     Object = "ai.response.object",
@@ -139,6 +142,7 @@ fn prompt(view: &mut View<'_, '_>, draft: &mut Draft) {
     for key in [Key::Messages, Key::Prompt] {
         view.take_if(key, |value| {
             let Some(text) = encoded::text(value) else { return false };
+            let text = with_base64(&text);
             let mut messages = Messages::inputs();
             if messages.push_model_messages(&text) || push_prompt(&mut messages, &text) {
                 chat::set(draft, Side::Inputs, &mut messages, beside.as_slice())
@@ -154,7 +158,37 @@ fn prompt(view: &mut View<'_, '_>, draft: &mut Draft) {
             true
         }
     });
-    view.take_if(Key::ToolChoice, |value| super::draft::insert_any(parameters, "tool_choice", value));
+    for (key, name) in [(Key::ToolChoice, "tool_choice"), (Key::Schema, "structured_output_schema")] {
+        view.take_if(key, |value| super::draft::insert_any(parameters, name, value));
+    }
+}
+
+/// Node writes bytes as `{"type":"Buffer","data":[137,80,…]}`. Here they are base64, as elsewhere.
+fn with_base64(json: &str) -> Cow<'_, str> {
+    const BUFFER: &str = "{\"type\":\"Buffer\",\"data\":[";
+    let mut written = String::new();
+    let mut rest = json;
+    while let Some((before, after)) = rest.split_once(BUFFER) {
+        let bytes = after.split_once("]}").and_then(|(list, after)| {
+            let bytes: Result<Vec<u8>, _> = list.split_terminator(',').map(str::parse).collect();
+            Some((bytes.ok()?, after))
+        });
+        written.push_str(before);
+        if let Some((bytes, after)) = bytes {
+            written.push('"');
+            STANDARD.encode_string(bytes, &mut written);
+            written.push('"');
+            rest = after;
+        } else {
+            written.push_str(BUFFER);
+            rest = after;
+        }
+    }
+    if written.is_empty() {
+        return Cow::Borrowed(json);
+    }
+    written.push_str(rest);
+    Cow::Owned(written)
 }
 
 /// `{"system","prompt"}` or `{"system","messages"}`, as the application gave it.
@@ -250,14 +284,9 @@ fn response(view: &mut View<'_, '_>, draft: &mut Draft) {
     }
     let metadata = &mut draft.extra.metadata;
     for (key, name) in [(Key::ResponseId, "response_id"), (Key::ResponseModel, "response_model")] {
-        view.take_if(key, |value| take_once(metadata, name, value));
+        view.take_if(key, |value| insert_once(metadata, name, value));
     }
     view.take_if(Key::ProviderMetadata, |value| super::draft::insert_any(metadata, "provider_metadata", value));
-}
-
-/// Adds a member; one that says the same may be there already, by its other name.
-fn take_once(object: &mut Object, name: &str, value: &Value) -> bool {
-    !is_empty(value) && (object.insert(name, value) || object.get(name) == Some(&json(value)))
 }
 
 /// The value as JSON; a text that is JSON as that.
@@ -271,4 +300,21 @@ fn json(value: &Value) -> String {
         other => write_attribute(&mut json, other),
     }
     json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_base64;
+
+    #[test]
+    fn makes_base64_of_buffers() {
+        for (json, written) in [
+            (r#"[{"image":{"type":"Buffer","data":[0,1,255]}}]"#, r#"[{"image":"AAH/"}]"#),
+            (r#"[{"type":"Buffer","data":[]},{"type":"Buffer","data":[0]}]"#, r#"["","AA=="]"#),
+            (r#"[{"type":"Buffer","data":[256]}]"#, r#"[{"type":"Buffer","data":[256]}]"#),
+            (r#"{"a":1}"#, r#"{"a":1}"#),
+        ] {
+            assert_eq!(with_base64(json), written);
+        }
+    }
 }
