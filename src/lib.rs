@@ -66,7 +66,7 @@
 //! * `tracing` (default): `SpanExt`.
 //! * `redact` (default): `Redactor`.
 //! * `rustls` (default) or `native-tls`: TLS. Without either, only `http://` endpoints can be reached.
-//! * `testing`: `testing::LocalLangSmith`.
+//! * `testing`: `testing::LocalLangSmith`; single steps of the road from a span to a request.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -24,6 +24,8 @@ pub(crate) use live::{Ending, Live, Opened};
 pub(crate) use local_trace::LocalTrace;
 pub(crate) use node::Node;
 pub(crate) use overrides::Overrides;
+#[cfg(feature = "testing")]
+pub(crate) use place::alone;
 pub(crate) use place::{ProjectFor, Rules};
 pub(crate) use remote::{Propagation, Remote, RemoteRun};
 pub(crate) use sampling::Sampling;

@@ -252,3 +252,13 @@ impl Placer {
         (node, new)
     }
 }
+
+/// The place of a span that has ended and of which nothing else is known: the top.
+#[cfg(feature = "testing")]
+pub(crate) fn alone(span: &SpanData, run_ids: RunIds) -> Arc<Node> {
+    let rules = Rules { run_ids, trace_runs: usize::MAX, sampling: Sampling::default(), project_for: None };
+    let overrides = &Overrides::read(&span.attributes);
+    let candidate = Candidate { span, overrides, above: None, kept: true, taken: false, ended: true, project: None };
+    let place = Placer::new(rules).place(&candidate, Remote::default);
+    place.and_then(|(place, _)| place.node).expect("what is kept and not sampled has a node")
+}

@@ -20,7 +20,11 @@ mod updates;
 mod wake;
 mod worker;
 
+#[cfg(feature = "testing")]
+pub(crate) use batch::OpenBatch;
 pub use client::Client;
+#[cfg(feature = "testing")]
+pub(crate) use encode::{Operation, Shared};
 pub(crate) use queue::Work;
 // Where `wake` finds its atomics; in `models/` these are loom's.
 use std::sync::atomic;

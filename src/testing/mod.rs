@@ -5,6 +5,8 @@
 //! take the run and show it wrong or not at all.
 //! It speaks to any LangSmith SDK, not only to this crate.
 //!
+//! [`run_of`] and [`body_of`] go two steps of a span's road by themselves, without a server.
+//!
 //! # Example
 //! ```
 //! use std::time::Duration;
@@ -25,6 +27,7 @@
 
 mod body;
 mod connection;
+mod convert;
 mod dotted;
 mod faults;
 mod invariants;
@@ -47,6 +50,7 @@ use server::Server;
 use state::{Shared, State};
 use store::Store;
 
+pub use convert::{body_of, run_of};
 pub use faults::Fault;
 pub use run::{Attachment, ReceivedRequest, ReceivedRun};
 pub use tree::ReceivedTrace;
