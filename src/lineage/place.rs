@@ -174,7 +174,8 @@ impl Placer {
             return Some((Place::of(node), new));
         }
         let own_above = || overrides.consistent_order().and_then(DottedOrder::parent);
-        remote.order = order.or_else(own_above).or(remote.order.filter(|_| !overrides.is_root));
+        let named = order.or_else(own_above).filter(|order| self.ids.agree(order));
+        remote.order = named.or(remote.order.filter(|_| !overrides.is_root));
         remote.shared = shared;
         Some((Place { left_out: true, handed_down: Some(Arc::new(remote)), ..Place::default() }, None))
     }
@@ -202,10 +203,11 @@ impl Placer {
             Arc::new(Node::under_order(id, start, above, shared.cloned(), trace).agent(overrides.is_agent))
         };
 
-        if let Some(order) = overrides.consistent_order().filter(|order| ids.claim(order.id())) {
+        if let Some(order) = overrides.consistent_order().filter(|order| ids.claim_all(order)) {
             return (first(order.id(), order.start(), order.parent()), None);
         }
-        let linked = overrides.parent_order();
+        let linked = overrides.parent_order().filter(|order| ids.agree(order));
+        let order = order.filter(|order| ids.allow(order));
         let parent = parent.filter(|_| linked.is_none());
         // A parent that is named by its run id can be any run further up.
         let parent = match overrides.parent_id {
@@ -226,10 +228,19 @@ impl Placer {
         // A local root has a parent elsewhere, and its sibling there could be one too.
         let is_whole_trace = u64::from_be_bytes(span.parent_span_id.to_bytes()) == 0;
         let trace_id = RunId::from(Uuid::from_u128(key.trace_id));
+        let claim = |id: RunId| {
+            let mut order = match (parent, &above) {
+                (Some(parent), _) => parent.dotted_order(),
+                (None, Some(above)) => above.clone(),
+                (None, None) => DottedOrder::with_segments(1),
+            };
+            order.push(id, start);
+            ids.claim(&order)
+        };
         let derived = || match self.rules.run_ids {
             _ if taken => RunId::random(start),
             RunIds::V7 => RunId::derived(start, key.trace_id, key.span_id),
-            RunIds::Otel if is_whole_trace && ids.claim(trace_id) => trace_id,
+            RunIds::Otel if is_whole_trace && claim(trace_id) => trace_id,
             RunIds::Otel => Uuid::from_u128(u128::from(key.span_id)).into(),
         };
         let is_root = parent.is_none() && above.is_none();
@@ -239,7 +250,7 @@ impl Placer {
             parent.is_some_and(|parent| parent.has_id(*id))
                 || above.as_ref().is_some_and(|order| order.ids().any(|other| other == *id))
         };
-        let id = match wanted.filter(|id| !used_above(id) && ids.claim(*id)) {
+        let id = match wanted.filter(|id| !used_above(id) && claim(*id)) {
             Some(id) => id,
             None => Some(derived()).filter(|id| !(taken && used_above(id))).unwrap_or_else(|| RunId::random(start)),
         };

@@ -150,7 +150,12 @@ impl DottedOrder {
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = RunId> + '_ {
-        self.0.split('.').map(|segment| parse_id(&segment[TIME..]))
+        self.segments().map(|(id, _)| id)
+    }
+
+    /// The segments from the root down, each with the id in it.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (RunId, &str)> + '_ {
+        self.0.split('.').map(|segment| (parse_id(&segment[TIME..]), segment))
     }
 }
 

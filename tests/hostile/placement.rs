@@ -3,7 +3,7 @@
 use crate::common::{config, export_all, run_of, server, span, with, CountedIds, LONG};
 use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_langsmith::{DottedOrder, LangSmithSpanProcessor, RunId, RunIds};
+use opentelemetry_langsmith::{Config, DottedOrder, LangSmithSpanProcessor, RunId, RunIds, SpanFilter};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 use proptest::prelude::*;
 
@@ -124,6 +124,107 @@ fn overrides_against_each_other() {
     flawless(&[all("", "", "", "")], 0);
     flawless(&[with(all(TWO, ONE, ONE, TWO_ORDER), "langsmith.is_root", true)], 0);
     flawless(&[all(TWO, ONE, ONE, TWO_ORDER)], 1);
+}
+
+type Attributes<'a> = &'a [(&'static str, &'a str)];
+
+/// Two spans without parents, of which the first starts, or is exported, before the second.
+fn pair(config: Config, live: bool, pair: [Attributes<'_>; 2]) {
+    let attributes = pair.map(|one| one.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())));
+    if live {
+        let processor = LangSmithSpanProcessor::new(config).unwrap();
+        let ids = CountedIds::default();
+        let provider = SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(ids).build();
+        let tracer = provider.tracer("pair");
+        let spans: Vec<_> = ["span 1", "span 2"]
+            .into_iter()
+            .zip(attributes)
+            .map(|(name, attributes)| tracer.span_builder(name).with_attributes(attributes))
+            .map(|builder| builder.start_with_context(&tracer, &Context::new()))
+            .collect();
+        drop(spans);
+        provider.shutdown_with_timeout(LONG).unwrap();
+    } else {
+        let spans = (1..).zip(attributes).map(|(number, attributes)| {
+            let span = span(number, u64::try_from(number).unwrap(), 0);
+            SpanData { attributes: attributes.collect(), ..span }
+        });
+        export_all(config, spans.map(|span| vec![span]).collect());
+    }
+}
+
+/// What was said first counts, and what it contradicts is kept as metadata.
+#[test]
+fn ids_and_orders_of_two_spans_against_each_other() {
+    let (trace, id, parent) = ("langsmith.trace.id", "langsmith.span.id", "langsmith.span.parent_id");
+    let order = "langsmith.span.dotted_order";
+    let earlier = &*TWO_ORDER.replacen("T193037016758Z", "T193037016000Z", 1);
+    // The second run under another one, and a third below it.
+    let elsewhere = TWO_ORDER.replace(ONE, "01a1fa70-7758-4bc2-9e24-efd0dc5f29c6");
+    let elsewhere = &*format!("{elsewhere}.20261120T193037026000Z01a1fa70-7762-45ce-8bd8-12f25e90bfa6");
+    // The spans, how many of them stand under a run that rightly never comes, when the first and when the
+    // second is first, and whether they contradict each other.
+    let cases: [(Attributes<'_>, Attributes<'_>, [usize; 2], bool); 8] = [
+        (&[(trace, ONE)], &[(order, TWO_ORDER)], [0, 1], true),
+        (&[(id, ONE)], &[(order, TWO_ORDER)], [0, 1], true),
+        (&[(order, ONE_ORDER)], &[(order, earlier)], [0, 1], true),
+        (&[(id, TWO), (parent, ONE), (order, TWO_ORDER)], &[(order, earlier)], [1, 1], true),
+        (&[(order, elsewhere)], &[(order, TWO_ORDER)], [1, 1], true),
+        (&[(id, TWO), (parent, ONE), (order, ONE_ORDER)], &[(id, ONE)], [1, 0], true),
+        (&[(order, ONE_ORDER)], &[(order, TWO_ORDER)], [0, 0], false),
+        (&[(order, ONE_ORDER)], &[(parent, ONE), (order, ONE_ORDER)], [0, 0], false),
+    ];
+    for (one, other, aliens, contradict) in cases {
+        for (spans, alien) in [([one, other], aliens[0]), ([other, one], aliens[1])] {
+            for (live, run_ids) in
+                [(false, RunIds::V7), (false, RunIds::Otel), (true, RunIds::V7), (true, RunIds::Otel)]
+            {
+                let server = server();
+                pair(config(&server).with_run_ids(run_ids), live, spans);
+                let tree = server.tree();
+                assert_eq!(server.orphans().len(), alien, "live: {live}, {spans:?}\n{tree}");
+                assert_eq!(server.violations().len(), alien, "{spans:?}: {:#?}", server.violations());
+                assert_eq!(server.received(), 2);
+                let (key, value) = *spans[1].last().unwrap();
+                let kept = server.run("span 2").unwrap().metadata(key) == Some(&value.into());
+                assert_eq!(kept, contradict, "live: {live}, {spans:?}\n{tree}");
+            }
+        }
+    }
+}
+
+/// A span that is left out hands its order down, which may contradict what was said before.
+#[test]
+fn an_order_that_is_handed_down_against_an_id() {
+    let parent: Attributes<'_> = &[("langsmith.span.parent_id", ONE), ("langsmith.span.dotted_order", ONE_ORDER)];
+    for id_first in [true, false] {
+        for live in [true, false] {
+            let server = server();
+            let config = config(&server).with_filter(!SpanFilter::name("span 5"));
+            let out = parent.iter().fold(span(5, 5, 0), |span, (key, value)| with(span, key, *value));
+            let (below, id) = (span(5, 6, 5), with(span(7, 7, 0), "langsmith.span.id", ONE));
+            let (first, second) = if id_first { (vec![id], vec![below, out]) } else { (vec![below, out], vec![id]) };
+            if live {
+                let processor = LangSmithSpanProcessor::new(config).unwrap();
+                let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+                let tracer = provider.tracer("handed down");
+                for spans in [first, second] {
+                    let mut parent = Context::new();
+                    for SpanData { name, attributes, .. } in spans.into_iter().rev() {
+                        let span = tracer.span_builder(name).with_attributes(attributes);
+                        parent = parent.with_span(span.start_with_context(&tracer, &parent));
+                    }
+                }
+                provider.shutdown_with_timeout(LONG).unwrap();
+            } else {
+                export_all(config, vec![first, second]);
+            }
+            assert_eq!(server.received(), 2);
+            let alien = usize::from(!id_first);
+            assert_eq!(server.orphans().len(), alien, "live: {live}\n{}", server.tree());
+            assert_eq!(server.violations().len(), alien, "{:#?}", server.violations());
+        }
+    }
 }
 
 #[test]
