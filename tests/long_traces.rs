@@ -8,7 +8,7 @@ use common::{assert_adds_up, assert_flawless, config, eventually, in_time, serve
 use opentelemetry::trace::{Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRun};
-use opentelemetry_langsmith::{Client, Config, LangSmithExporter, LangSmithSpanProcessor};
+use opentelemetry_langsmith::{Client, Config, DropReason, LangSmithExporter, LangSmithSpanProcessor, Run};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -146,6 +146,43 @@ fn an_undecided_trace_goes_on_too_or_not_at_all() {
             }
             assert_eq!(client.stats().not_sampled, if fails { 0 } else { 21 });
             assert_adds_up(&client.stats());
+        }
+    }
+}
+
+/// The hook sees the roots that go on too. What it does not want of them is not sent, but what stands below needs them.
+#[test]
+fn a_hook_looks_at_the_roots_that_go_on() {
+    for live in [true, false] {
+        for drops in [true, false] {
+            let server = server();
+            let config = config(&server).with_trace_runs(10).with_on_run(move |run: &mut Run| {
+                run.set_metadata("seen", &true).unwrap();
+                !(drops && run.metadata("trace_part").is_some())
+            });
+            let (provider, client) = pipeline(config, live);
+            let tracer = provider.tracer("test");
+            let attributes = [KeyValue::new("langsmith.span.tags", "tag"), KeyValue::new("session.id", "thread")];
+            let root =
+                tracer.span_builder("crawl").with_attributes(attributes).start_with_context(&tracer, &Context::new());
+            let root = Context::new().with_span(root);
+            for _ in 0..30 {
+                root.with_span(tracer.start_with_context("page", &root)).span().end();
+            }
+            root.span().end();
+            provider.shutdown_with_timeout(LONG).unwrap();
+            assert_eq!(server.violations(), Vec::<String>::new());
+            let (bare, seen): (Vec<_>, Vec<_>) =
+                server.runs().into_iter().partition(|run| run.metadata("langsmith_left_out").is_some());
+            assert_eq!((bare.len(), seen.len()), if drops { (3, 31) } else { (0, 34) }, "{}", server.tree());
+            assert!(seen.iter().all(|run| run.metadata("seen").is_some() && !run.tags.is_empty()));
+            for root in bare {
+                assert_eq!((root.parent_run_id.clone(), root.metadata("thread_id")), (None, None), "{root:?}");
+                assert!(root.tags.is_empty() && root.end_time.is_some() && root.name == "crawl", "{root:?}");
+            }
+            let stats = client.stats();
+            assert_adds_up(&stats);
+            assert_eq!(stats.dropped(DropReason::Hook), if drops { 3 } else { 0 }, "{stats}");
         }
     }
 }

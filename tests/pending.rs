@@ -8,11 +8,14 @@ use opentelemetry::trace::{Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
 use opentelemetry_langsmith::{
-    Client, Config, ConfigError, LangSmithExporter, LangSmithSpanProcessor, PendingRuns, Run, RunType, SpanFilter,
+    Client, Config, ConfigError, DropReason, LangSmithExporter, LangSmithSpanProcessor, PendingRuns, Run, RunType,
+    SpanFilter,
 };
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use proptest::prelude::*;
 use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(1);
@@ -198,6 +201,151 @@ fn more_spans_than_can_be_watched_are_sent_at_their_ends() {
     }
     provider.shutdown_with_timeout(LONG).unwrap();
     common::assert_flawless(&server, 50);
+}
+
+/// A hook that changes its mind: it is asked when a run is shown, and again when it has ended. The last word counts.
+#[test]
+fn a_hook_may_want_a_run_at_one_time_only() {
+    for (early, late) in [(false, true), (true, false), (false, false), (true, true)] {
+        let server = server();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let hook = {
+            let asked = Arc::clone(&asked);
+            move |run: &mut Run| {
+                let is_open = run.end_time().is_none();
+                asked.fetch_add(usize::from(is_open), Ordering::SeqCst);
+                run.name() == "kept" || if is_open { early } else { late }
+            }
+        };
+        let config = config(&server).with_pending_after(SOON).with_pending_runs(PendingRuns::All).with_on_run(hook);
+        let (provider, client) = pipeline(config);
+        let tracer = provider.tracer("test");
+        let root = start(&tracer, "root", &Context::new());
+        let child = start(&tracer, "child", &root);
+        let kept = start(&tracer, "kept", &child);
+        let leaf = start(&tracer, "leaf", &kept);
+        eventually("all four were looked at", || asked.load(Ordering::SeqCst) == 4);
+        let shown = if early { 4 } else { 1 };
+        assert!(server.wait_for_runs(shown, LONG));
+        assert_eq!(server.received(), shown as u64);
+        for context in [&leaf, &kept, &child, &root] {
+            context.span().end();
+        }
+        provider.shutdown_with_timeout(LONG).unwrap();
+        no_violations(&server);
+        let runs = server.runs();
+        assert!(runs.iter().all(|run| !run.is_pending() && run.posts == 1), "{}", server.tree());
+        // Those above the one that is kept have to be there for it; bare, where they are not wanted.
+        let is_leaf_there = early || late;
+        assert_eq!(runs.len(), if is_leaf_there { 4 } else { 3 }, "{early} {late}\n{}", server.tree());
+        let above = |name: &str| server.run(name).unwrap().parent_run_id;
+        let id = |name: &str| Some(server.run(name).unwrap().id);
+        assert_eq!((above("root"), above("child"), above("kept")), (None, id("root"), id("child")));
+        if is_leaf_there {
+            assert_eq!(above("leaf"), id("kept"));
+        }
+        for run in &runs {
+            let is_bare = run.metadata("langsmith_left_out").is_some();
+            assert_eq!(is_bare, !late && run.name != "kept", "{early} {late}: {run:?}");
+        }
+        let stats = client.stats();
+        assert_adds_up(&stats);
+        assert_eq!(stats.dropped(DropReason::Hook), if late { 0 } else { 3 }, "{stats}");
+        assert_eq!(stats.sent, runs.iter().map(|run| u64::from(run.posts + run.patches)).sum::<u64>());
+        assert_eq!(stats.queued + stats.in_flight, 0, "{stats}");
+    }
+}
+
+/// A run that no hook wants, at any time, leaves nothing behind.
+#[test]
+fn a_run_that_is_not_wanted_is_neither_shown_nor_sent() {
+    let server = server();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let hook = {
+        let asked = Arc::clone(&asked);
+        move |run: &mut Run| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            run.name() != "dropped"
+        }
+    };
+    let config = config(&server).with_pending_after(SOON).with_pending_runs(PendingRuns::All).with_on_run(hook);
+    let (provider, client) = pipeline(config);
+    let tracer = provider.tracer("test");
+    let root = start(&tracer, "dropped", &Context::new());
+    eventually("it was looked at", || asked.load(Ordering::SeqCst) == 1);
+    root.span().end();
+    provider.force_flush().unwrap();
+    start(&tracer, "late", &root).span().end();
+    provider.shutdown_with_timeout(LONG).unwrap();
+    common::assert_flawless(&server, 1);
+    assert_eq!(server.run("late").unwrap().parent_run_id, None);
+    let stats = client.stats();
+    assert_adds_up(&stats);
+    assert_eq!((stats.submitted, stats.sent, stats.dropped(DropReason::Hook)), (2, 1, 1), "{stats}");
+}
+
+/// The root of a long trace is not wanted as long as it is open; the trace goes on until it ends.
+#[test]
+fn a_long_trace_ends_with_its_root_though_a_hook_did_not_want_that_early() {
+    let server = server();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let hook = {
+        let asked = Arc::clone(&asked);
+        move |run: &mut Run| {
+            let is_early = run.name() == "root" && run.end_time().is_none() && run.metadata("trace_part").is_none();
+            asked.fetch_add(usize::from(is_early), Ordering::SeqCst);
+            !is_early
+        }
+    };
+    let (provider, client) = pipeline(config(&server).with_trace_runs(3).with_pending_after(SOON).with_on_run(hook));
+    let tracer = provider.tracer("test");
+    let root = start(&tracer, "root", &Context::new());
+    eventually("it was looked at", || asked.load(Ordering::SeqCst) == 1);
+    for _ in 0..4 {
+        start(&tracer, "child", &root).span().end();
+    }
+    provider.force_flush().unwrap();
+    let parts = || server.runs().into_iter().filter(|run| run.metadata("trace_part").is_some()).collect::<Vec<_>>();
+    assert_eq!(parts().len(), 1, "{}", server.tree());
+    assert!(parts()[0].is_pending(), "its trace goes on: {:?}", parts());
+    root.span().end();
+    provider.shutdown_with_timeout(LONG).unwrap();
+    no_violations(&server);
+    assert!(parts()[0].end_time >= server.runs().into_iter().filter_map(|run| run.end_time).max());
+    assert_adds_up(&client.stats());
+}
+
+/// A trace that is sent for an error in it, if at all, is not shown before that is known.
+#[test]
+fn an_undecided_trace_is_never_shown_early() {
+    for fails in [true, false] {
+        let server = server();
+        let config = config(&server).with_sampling_rate(0.0).with_keep_errors(true);
+        let (provider, client) = pipeline(config.with_pending_after(SOON).with_pending_runs(PendingRuns::All));
+        let tracer = provider.tracer("test");
+        let root = start(&tracer, "root", &Context::new());
+        let child = start(&tracer, "child", &root);
+        let open = start(&tracer, "open", &child);
+        std::thread::sleep(Duration::from_millis(50));
+        provider.force_flush().unwrap();
+        assert_eq!(server.received(), 0);
+        if fails {
+            child.span().set_status(Status::error("no"));
+        }
+        child.span().end();
+        provider.force_flush().unwrap();
+        // The root and another run are open when everything ends.
+        provider.shutdown_with_timeout(LONG).unwrap();
+        drop((root, open));
+        common::assert_flawless(&server, if fails { 3 } else { 0 });
+        let interrupted = server.runs().into_iter().filter(|run| run.error.as_deref() == Some("cancelled")).count();
+        assert_eq!(interrupted, if fails { 2 } else { 0 }, "{}", server.tree());
+        assert!(server.runs().iter().all(|run| run.patches == 0 && !run.is_pending()));
+        let stats = client.stats();
+        assert_adds_up(&stats);
+        let expected = if fails { (3, 3, 0) } else { (0, 0, 3) };
+        assert_eq!((stats.submitted, stats.sent, stats.not_sampled), expected, "{stats}");
+    }
 }
 
 proptest! {

@@ -369,7 +369,7 @@ impl Trace {
 /// If the span is the first of its trace here, the trace ends with it. Returns the roots that went on
 /// with it.
 fn end_trace(node: &Node, span: &SpanData) -> Vec<Arc<Node>> {
-    if node.is_first_here() {
+    if node.begins_here() {
         node.trace().set_end(Timestamp::from_system_time(span.end_time))
     } else {
         Vec::new()

@@ -167,9 +167,14 @@ impl Node {
         matches!(self.above(), Above::Nothing)
     }
 
-    /// Whether it is the first run of its trace in this process.
+    /// Whether it is the first run of its trace in this process that was not left out.
     pub(crate) fn is_first_here(&self) -> bool {
         !matches!(self.above(), Above::Node(_))
+    }
+
+    /// Whether its trace begins with it in this process, whatever was left out since.
+    pub(crate) fn begins_here(&self) -> bool {
+        !matches!(self.above, Above::Node(_))
     }
 
     /// Times and ids from the root down.

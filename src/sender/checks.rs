@@ -49,13 +49,31 @@ impl Checks {
             Some(reason) if node.leave_out() => return Verdict::Drop(reason),
             Some(reason) => Verdict::Replace(reason),
         };
-        if self.hooks.on_run.is_some() {
-            if let Some(order) = node.say() {
-                self.said.extend(order.ids());
-            }
-        }
+        self.say(node);
         self.finish(run, &verdict);
         verdict
+    }
+
+    /// Looks at the run of a span that is still open. `false`: it is not shown yet; what becomes of it is said
+    /// when the span has ended.
+    pub(super) fn early(&mut self, run: &mut Run, node: &Node) -> bool {
+        if self.idle {
+            return true;
+        }
+        self.move_up(run);
+        if self.ask(run).is_some() {
+            return false;
+        }
+        self.say(node);
+        self.finish(run, &Verdict::Send);
+        true
+    }
+
+    /// Looks at a root that goes on with a full trace. It is there for the runs below it, so it is never left
+    /// out, but it may come to say nothing.
+    pub(super) fn root(&mut self, run: &mut Run, root: &Node) -> Verdict {
+        root.say();
+        self.span(run, root)
     }
 
     /// Looks at a run without a span.
@@ -109,6 +127,15 @@ impl Checks {
                     )
                 });
                 Some(DropReason::Panicked)
+            }
+        }
+    }
+
+    /// Something is sent: what it stands under cannot be left out any more.
+    fn say(&mut self, node: &Node) {
+        if self.hooks.on_run.is_some() {
+            if let Some(order) = node.say() {
+                self.said.extend(order.ids());
             }
         }
     }

@@ -77,11 +77,11 @@ impl Notices {
     /// A trace has as many runs as it may.
     pub(crate) fn tell_full(&self, trace: &LocalTrace, runs: usize) {
         self.warn(Notice::TraceFull, || {
+            // Its name might have been redacted.
             format!(
-                "the trace {} ({:?}) has more than {runs} runs and goes on below another root, which names it as \
+                "the trace {} has more than {runs} runs and goes on below another root, which names it as \
                  continues_trace_id; further such traces are not told",
                 trace.id(),
-                trace.name(),
             )
         });
     }

@@ -82,7 +82,7 @@ impl Tail {
             waiting.bytes += bytes;
             self.bytes += bytes;
             waiting.failed |= matches!(placed.span.status, Status::Error { .. });
-            if waiting.failed || placed.node.is_first_here() {
+            if waiting.failed || placed.node.begins_here() {
                 self.ready.push(trace);
             }
         }

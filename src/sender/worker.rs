@@ -314,10 +314,11 @@ impl Worker {
 
     /// Converts a span. A panic in the converter costs this span and nothing else.
     fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool, posted: bool) {
+        let posted = posted && !self.unposted.remove(&node.dotted_order().id());
         if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
             let verdict = self.checks.span(&mut run, node);
             match self.passes(&verdict) {
-                true if posted && !self.unposted.remove(&run.id()) => self.complete(run),
+                true if posted => self.complete(run),
                 true => {
                     self.add_run(&run, Operation::Post);
                     self.converter.recycle(run);

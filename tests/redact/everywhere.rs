@@ -299,6 +299,113 @@ fn a_secret_is_found_nowhere() {
     assert_none("a body", &received(&server));
 }
 
+/// What the runs below a span take over from it, and what it is called.
+fn named_attributes() -> Vec<KeyValue> {
+    ["langsmith.span.tags", "langsmith.metadata.note", "session.id", "user.id", "plain", "input.value", "output.value"]
+        .map(|name| KeyValue::new(name, SECRET))
+        .to_vec()
+}
+
+/// The roots that go on with a trace have its name, tags and metadata too.
+#[test]
+fn a_secret_in_a_long_trace_is_found_nowhere() {
+    let log = log();
+    for live in [true, false] {
+        let server = server();
+        let config = config(&server).with_redactor(redactor()).with_trace_runs(10);
+        let builder = SdkTracerProvider::builder()
+            .with_resource(Resource::builder_empty().with_attribute(KeyValue::new("service.name", SECRET)).build());
+        let provider = if live {
+            builder.with_span_processor(LangSmithSpanProcessor::new(config).unwrap()).build()
+        } else {
+            builder.with_batch_exporter(LangSmithExporter::new(config).unwrap()).build()
+        };
+        let tracer = provider.tracer("long");
+        for name in [SECRET.to_owned(), format!("{}{SECRET}", "long ".repeat(24))] {
+            let attributes =
+                named_attributes().into_iter().chain([KeyValue::new("langsmith.trace.name", name.clone())]);
+            let root = tracer.span_builder(name).with_attributes(attributes);
+            let root = Context::new().with_span(root.start_with_context(&tracer, &Context::new()));
+            for number in 0..30 {
+                tracer.start_with_context("child", &root).end();
+                if live && number == 15 {
+                    // Some of the roots are sent before they end.
+                    provider.force_flush().unwrap();
+                }
+            }
+            root.span().end();
+        }
+        provider.shutdown_with_timeout(LONG).unwrap();
+        assert_eq!(server.violations(), Vec::<String>::new());
+        let parts: Vec<_> =
+            server.runs().into_iter().filter(|run| run.metadata("continues_trace_id").is_some()).collect();
+        assert_eq!(parts.len(), 6, "{}", server.tree());
+        for part in parts {
+            assert!(part.name.contains(MARKER) || part.name.starts_with("long long"), "{part:?}");
+            assert_eq!(part.tags, [MARKER]);
+            assert_eq!(part.metadata("note"), Some(&MARKER.into()));
+            assert_eq!(part.metadata("service.name"), Some(&MARKER.into()));
+        }
+        assert_none("a body", &received(&server));
+        assert_none("the log", &log.text());
+    }
+}
+
+/// Runs that are shown while their spans are open, and completed later.
+#[test]
+fn a_secret_in_a_run_that_is_shown_early_is_found_nowhere() {
+    let log = log();
+    let hidden = |config: Config| config.with_hide_inputs(true).with_hide_outputs(true).with_hide_metadata(true);
+    for redacts in [true, false] {
+        let server = server();
+        let config = config(&server)
+            .with_pending_after(std::time::Duration::from_millis(1))
+            .with_pending_runs(opentelemetry_langsmith::PendingRuns::All);
+        let processor =
+            LangSmithSpanProcessor::new(if redacts { config.with_redactor(redactor()) } else { hidden(config) });
+        let processor = processor.unwrap();
+        let client = processor.handle().client();
+        let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+        let tracer = provider.tracer("early");
+        let mut attributes = named_attributes();
+        if !redacts {
+            // Tags and names are not hidden.
+            attributes.retain(|attribute| attribute.key.as_str() != "langsmith.span.tags");
+        }
+        let mut parent = Context::new();
+        let mut open = Vec::new();
+        for plant in PLANTS {
+            let name = if redacts { format!("early {SECRET}") } else { "early".to_owned() };
+            let span = tracer.span_builder(name).with_attributes(attributes.clone());
+            parent = parent.with_span(span.start_with_context(&tracer, &parent));
+            open.push((parent.clone(), plant));
+        }
+        let spans = open.len();
+        assert!(server.wait_for_runs(spans, LONG));
+        assert!(server.runs().iter().all(|run| run.is_pending()));
+        for (number, (context, plant)) in open.into_iter().enumerate() {
+            let span = context.span();
+            if redacts {
+                let mut late = tracer.build_with_context(SpanBuilder::from_name("late"), &context);
+                plant(number, &mut late);
+                span.update_name(format!("done {SECRET}"));
+            }
+            for attribute in &attributes {
+                span.set_attribute(KeyValue::new(attribute.key.clone(), format!("later {SECRET}")));
+            }
+            span.end();
+        }
+        provider.shutdown_with_timeout(LONG).unwrap();
+        assert_eq!(server.violations(), Vec::<String>::new());
+        let runs = server.runs();
+        assert_eq!(runs.iter().filter(|run| run.patches == 1).count(), spans);
+        assert!(runs.iter().all(|run| !run.is_pending()));
+        assert_adds_up(&client.stats());
+        assert_none("a body", &received(&server));
+        assert_none("the log", &log.text());
+    }
+}
+
 /// Without rules the same is found in all these places: the test above looks for something that is there.
 #[test]
 fn without_rules_it_is_found_in_every_place() {

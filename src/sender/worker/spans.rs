@@ -1,7 +1,7 @@
 //! How spans come to be runs in a batch: at once, when their parents have ended, when their trace is
 //! decided, or before they end.
 
-use super::{HeldSpan, Operation, Verdict, Worker};
+use super::{HeldSpan, Operation, Worker};
 use crate::convert::is_counted;
 use crate::lineage::Node;
 use crate::run::Run;
@@ -81,14 +81,13 @@ impl Worker {
     pub(super) fn post_pending(&mut self, now: Instant) {
         while let Some((span, node)) = self.watch.as_mut().and_then(|watch| watch.next(now)) {
             let run = catch_unwind(AssertUnwindSafe(|| self.converter.convert_open(&span, &node)));
-            // A span that cannot be converted, or that a hook does not want, is counted when it ends.
-            match run.map(|mut run| (self.checks.span(&mut run, &node), run)) {
-                Ok((Verdict::Drop(_), run)) => drop(self.unposted.insert(run.id())),
-                Ok((_, run)) => {
+            match run.map(|mut run| (self.checks.early(&mut run, &node), run)) {
+                Ok((true, run)) => {
                     node.say();
                     self.add_post(run, false);
                 }
-                Err(_) => drop(self.unposted.insert(node.dotted_order().id())),
+                // A span that cannot be converted, or that a hook does not want, is counted when it ends.
+                Ok((false, _)) | Err(_) => drop(self.unposted.insert(node.dotted_order().id())),
             }
         }
     }
@@ -104,7 +103,11 @@ impl Worker {
     pub(super) fn add_root(&mut self, root: &Arc<Node>) {
         let id = root.dotted_order().id();
         let is_over = root.trace().is_late() || self.ended_roots.remove(&id);
-        let run = self.converter.root(root, is_over);
+        let mut run = self.converter.root(root, is_over);
+        let verdict = self.checks.root(&mut run, root);
+        if !self.passes(&verdict) {
+            return;
+        }
         if is_over {
             self.add_run(&run, Operation::Post);
         } else {
@@ -115,9 +118,12 @@ impl Worker {
 
     /// Its trace is over. The thread that ended it may have been faster than the one that needed the root.
     pub(super) fn end_root(&mut self, root: &Arc<Node>) {
-        let run = self.converter.root(root, true);
+        let mut run = self.converter.root(root, true);
         if !self.open_roots.remove(&run.id()) {
             self.ended_roots.insert(run.id());
+            return;
+        }
+        if !self.checks.update(&mut run) {
             return;
         }
         if let Some(run) = self.updates.update(run) {
