@@ -34,6 +34,11 @@ impl Config {
     /// runs without spans, as far as the last 65,536 of them are remembered; an update is never left
     /// out unless its run was, but sent without content.
     ///
+    /// A run that is shown while its span is open ([`with_pending_after`](Self::with_pending_after)) is asked about twice.
+    /// If the hook drops it at first it is not shown yet; what becomes of it is said when the span has ended.
+    /// A root that goes on with a full trace ([`with_trace_runs`](Self::with_trace_runs)) is needed by the runs below it,
+    /// so that a bare run replaces it where the hook drops it.
+    ///
     /// A dropped run is counted as [`DropReason::Hook`](crate::DropReason::Hook), and a bare one is counted as a run of its own.
     /// When the hook panics, the run is treated as dropped, with [`DropReason::Panicked`](crate::DropReason::Panicked), because
     /// it may hold what the hook was to hide; a bare run is then named `left out`.
