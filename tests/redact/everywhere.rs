@@ -382,7 +382,7 @@ fn a_secret_in_a_run_that_is_shown_early_is_found_nowhere() {
         }
         let spans = open.len();
         assert!(server.wait_for_runs(spans, LONG));
-        assert!(server.runs().iter().all(|run| run.is_pending()));
+        assert!(server.runs().iter().all(opentelemetry_langsmith::testing::ReceivedRun::is_pending));
         for (number, (context, plant)) in open.into_iter().enumerate() {
             let span = context.span();
             if redacts {
