@@ -85,11 +85,11 @@ fn runs_in(directory: &Path) -> HashSet<Uuid> {
     let paths = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut all = HashSet::new();
     for path in paths.filter(|path| path.is_file()) {
-        assert_eq!(path.extension().unwrap(), "json", "{path:?}: nobody writes or sends it any more");
+        assert_eq!(path.extension().unwrap(), "json", "{}: nobody writes or sends it any more", path.display());
         let file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         let body = BASE64_STANDARD.decode(file["body_base64"].as_str().unwrap()).unwrap();
         let runs = posted(&body, file["headers"]["Content-Encoding"] == "zstd").unwrap();
-        assert!(!runs.is_empty(), "{path:?}");
+        assert!(!runs.is_empty(), "{}", path.display());
         for run in runs {
             assert!(all.insert(run), "{run} is there twice");
         }

@@ -107,7 +107,7 @@ fn a_receiver_that_does_not_answer() {
 
 /// What nobody takes goes to disk, and what is read from there to be sent is no more than a file at a time.
 fn an_outage_with_a_disk() {
-    const QUEUE: usize = 8 << 20;
+    const QUEUE: usize = 4 << 20;
     const SPANS: usize = 100_000;
     let server = LocalLangSmith::counting().unwrap();
     server.respond([Fault::status(503).forever()]);
