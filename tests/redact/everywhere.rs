@@ -319,7 +319,7 @@ impl Directory {
             let body = BASE64_STANDARD.decode(file["body_base64"].as_str().unwrap()).unwrap();
             let is_compressed = file["headers"]["Content-Encoding"] == "zstd";
             let body = if is_compressed { zstd::decode_all(&*body).unwrap() } else { body };
-            text += &format!("{} {content} {}", path.display(), String::from_utf8_lossy(&body));
+            text.extend([path.display().to_string(), content, String::from_utf8_lossy(&body).into_owned()]);
         }
         text
     }
