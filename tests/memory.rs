@@ -8,7 +8,7 @@ mod common;
 use common::{assert_adds_up, config, span, with, LONG};
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
+use opentelemetry_langsmith::testing::LocalLangSmith;
 use opentelemetry_langsmith::{Config, DropReason, LangSmithExporter, LangSmithSpanProcessor};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanExporter, SpanProcessor};
 use std::time::Duration;
@@ -105,36 +105,6 @@ fn a_receiver_that_does_not_answer() {
     assert_eq!(stats.sent + stats.dropped_total() + stats.queued + stats.in_flight, SPANS);
 }
 
-/// What nobody takes goes to disk, and what is read from there to be sent is no more than a file at a time.
-fn an_outage_with_a_disk() {
-    const QUEUE: usize = 4 << 20;
-    const SPANS: usize = 100_000;
-    let server = LocalLangSmith::counting().unwrap();
-    server.respond([Fault::status(503).forever()]);
-    let directory = std::env::temp_dir().join(format!("memory-{}", uuid::Uuid::new_v4().simple()));
-    let before = resident();
-    let config = config(&server).with_queue_bytes(QUEUE).with_spool_dir(&directory).with_batch_runs(1000);
-    let processor = LangSmithSpanProcessor::new(config).unwrap();
-    let client = processor.handle().client();
-    let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
-    let tracer = provider.tracer("memory");
-    for _ in 0..SPANS / 1000 {
-        make_traces(&tracer, 1000);
-        common::eventually("there is room", || client.stats().queued < 1000);
-    }
-    let stats = client.stats();
-    assert_adds_up(&stats);
-    assert_eq!((stats.submitted, stats.dropped_total()), (SPANS as u64, 0), "{stats:?}");
-    assert!(stats.spooled > SPANS as u64 / 2, "{stats:?}");
-    server.respond([]);
-    common::eventually("all is delivered", || client.stats().sent == SPANS as u64);
-    assert_grown_less("spans that wait on disk", before, 80);
-    provider.shutdown_with_timeout(LONG).unwrap();
-    assert_eq!(server.received(), SPANS as u64);
-    assert_eq!(server.violations(), Vec::<String>::new());
-    let _ = std::fs::remove_dir_all(directory);
-}
-
 /// Another provider makes them and lets go of them, so all that is left of each is what this crate remembers.
 fn spans_that_never_end() {
     const SPANS: usize = 100_000;
@@ -179,7 +149,6 @@ fn parents_that_never_come() {
 fn memory() {
     a_receiver_that_answers();
     a_receiver_that_does_not_answer();
-    an_outage_with_a_disk();
     parents_that_never_come();
     spans_that_never_end();
 }
