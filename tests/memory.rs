@@ -28,6 +28,7 @@ fn resident() -> Option<usize> {
 
 fn assert_grown_less(what: &str, before: Option<usize>, megabytes: usize) {
     if let (Some(before), Some(now)) = (before, resident()) {
+        eprintln!("{what}: from {before} MB to {now} MB");
         assert!(now < before + megabytes, "{what}: from {before} MB to {now} MB");
     }
 }

@@ -75,6 +75,8 @@ fn the_most_particular_source_names_the_project() {
         assert_eq!(project(true, Some("resource"), &[]), "resource");
         assert_eq!(project(true, Some("resource"), std::slice::from_ref(&tenant)), "tenant 7");
         assert_eq!(project(true, Some("resource"), &[named.clone(), tenant.clone()]), "named");
+        let telemetry = KeyValue::new("ai.telemetry.metadata.ls_project_name", "of the AI SDK");
+        assert_eq!(project(true, Some("resource"), &[telemetry]), "of the AI SDK");
         // No project has such a name.
         assert_eq!(project(true, None, &[KeyValue::new("tenant", "x".repeat(2000))]), "configured");
     }

@@ -35,6 +35,13 @@ impl Overrides {
             overrides.is_agent |= inherited::is_agent(name, value);
             if let Some(name) = name.strip_prefix("langsmith.") {
                 overrides.set(name, value);
+            } else if let Some(project) = name.strip_prefix("ai.telemetry.metadata.ls_project_") {
+                // As applications of Vercel's AI SDK name the project.
+                match project {
+                    "name" => overrides.set("trace.session_name", value),
+                    "id" => overrides.set("trace.session_id", value),
+                    _ => {}
+                }
             }
         }
         if is_inherited {

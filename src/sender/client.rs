@@ -155,7 +155,7 @@ impl Client {
     /// # Errors
     /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
     /// runs were lost since the last flush; [`FlushError::Delayed`], at once, while LangSmith refuses
-    /// the key or a quota is used up.
+    /// the key or a quota is used up, unless runs are then kept on disk.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         let result = self.wait_for(timeout, false);
         if let (Err(_), Some(inner)) = (&result, &self.inner) {

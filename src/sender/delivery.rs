@@ -244,25 +244,12 @@ impl Delivery {
                     continue;
                 }
                 Answer::Unauthorized { status, words } => {
-                    self.notices.failed(&format!("{status} {words}"));
-                    let wait = self.wait_before(tries, None);
-                    self.tell_open(pass.unauthorized(wait, unauthorized(&self.endpoint, status, &words)));
+                    self.unauthorized(pass, status, &words, tries);
                     tries += 1;
                     continue;
                 }
                 Answer::RateLimited { words, after } => {
-                    self.notices.failed(&words);
-                    let mut wait = self.wait_after_limit(after);
-                    if self.hurry.borrow().last {
-                        // There is no time to wait as long as the server asks for, but it is not flooded either.
-                        wait = wait.min(self.wait_before(tries, None));
-                    }
-                    let quota = after.is_none() && is_quota(&words);
-                    let opened = pass.rate_limited(wait, quota, || rate_limited(&self.endpoint, quota, &words));
-                    if opened.is_none() && self.circuit.open().is_none() {
-                        self.tell_trying(&words);
-                    }
-                    self.tell_open(opened);
+                    self.rate_limited(pass, &words, after, tries);
                     tries += 1;
                     continue;
                 }
@@ -295,6 +282,29 @@ impl Delivery {
         }
     }
 
+    /// The key or the workspace is refused, for everybody.
+    pub(super) fn unauthorized(&self, pass: Pass<'_>, status: u16, words: &str, tries: u32) {
+        self.notices.failed(&format!("{status} {words}"));
+        let wait = self.wait_before(tries, None);
+        self.tell_open(pass.unauthorized(wait, unauthorized(&self.endpoint, status, words)));
+    }
+
+    /// A 429, for everybody.
+    pub(super) fn rate_limited(&self, pass: Pass<'_>, words: &str, after: Option<Duration>, tries: u32) {
+        self.notices.failed(words);
+        let mut wait = self.wait_before(0, Some(after.unwrap_or(self.retry.rate_limit_wait)));
+        if self.hurry.borrow().last {
+            // There is no time to wait as long as the server asks for, but it is not flooded either.
+            wait = wait.min(self.wait_before(tries, None));
+        }
+        let quota = after.is_none() && is_quota(words);
+        let opened = pass.rate_limited(wait, quota, || rate_limited(&self.endpoint, quota, words));
+        if opened.is_none() && self.circuit.open().is_none() {
+            self.tell_trying(words);
+        }
+        self.tell_open(opened);
+    }
+
     fn tell_trying(&self, why: &str) {
         self.notices.warn(Notice::Trying, || {
             format!(
@@ -324,11 +334,6 @@ impl Delivery {
         let retry = &self.retry;
         let ceiling = || retry.first_wait.saturating_mul(1 << tries.min(20)).min(retry.longest_wait);
         after.unwrap_or_else(|| ceiling().mul_f64(fastrand::f64())).min(retry.longest_wait)
-    }
-
-    /// How long to wait after a 429.
-    pub(super) fn wait_after_limit(&self, after: Option<Duration>) -> Duration {
-        self.wait_before(0, Some(after.unwrap_or(self.retry.rate_limit_wait)))
     }
 
     /// Sleeps, but no longer than until a flush begins after the first `flushes` ones. One that

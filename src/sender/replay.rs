@@ -2,6 +2,7 @@
 //! time and oldest first, with rests in between, so that it stays beside what is sent now.
 
 use super::batch::Batch;
+use super::circuit::Pass;
 use super::delivery::{Delivery, Hurry};
 use super::spool::{Request, Saved, Sent, Spool};
 use super::transport::Answer;
@@ -14,9 +15,7 @@ use tokio::time::{sleep, Instant};
 /// After a file it rests for as long as that took, between these two.
 const SHORTEST_REST: Duration = Duration::from_millis(10);
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// How often it tries where a try is not likely to help: a key is not accepted, or another process has
-/// the files.
-const UNLIKELY: Duration = Duration::from_secs(60);
+/// How often it looks whether another process has left files to it.
 const TAKEN_ELSEWHERE: Duration = Duration::from_secs(5);
 /// However short waits are configured to be: a replay has no end of its own.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -35,8 +34,8 @@ pub(crate) struct Replay {
 
 /// Why a file's runs, or some of them, were not taken.
 enum Obstacle {
-    /// It may pass; to be tried again after this.
-    Passing(Duration),
+    /// It may pass, and says little about the file.
+    Passing(Answer),
     /// Nothing in this file will ever be taken.
     Lasting(String),
 }
@@ -96,9 +95,8 @@ impl Replay {
                     delivery.answered(pass, false);
                     self.spool.set_aside(taken, &why).await;
                 }
-                Some(Obstacle::Passing(wait)) => {
-                    pass.failed(wait);
-                    self.count_failure(taken.name());
+                Some(Obstacle::Passing(answer)) => {
+                    let wait = self.after(&delivery, pass, answer, taken.name());
                     if sent.is_nothing() {
                         drop(taken); // which puts it back
                     } else {
@@ -144,7 +142,7 @@ impl Replay {
                         | Answer::Unauthorized { .. }
                         | Answer::RefusedWhole { .. }),
                     ) => {
-                        return (sent, Some(Obstacle::Passing(self.wait_after(&answer))));
+                        return (sent, Some(Obstacle::Passing(answer)));
                     }
                     (Some(batch), _) => batch,
                     (None, answer) => {
@@ -182,10 +180,9 @@ impl Replay {
                     Err(_) => sent.refused.push(batch),
                 },
                 answer => {
-                    let wait = self.wait_after(&answer);
                     sent.left =
                         std::iter::once(batch).chain(waiting.into_iter().rev().map(|(batch, _)| batch)).collect();
-                    return (sent, Some(Obstacle::Passing(wait)));
+                    return (sent, Some(Obstacle::Passing(answer)));
                 }
             }
         }
@@ -201,13 +198,26 @@ impl Replay {
         }
     }
 
-    fn wait_after(&self, answer: &Answer) -> Duration {
-        let wait = match answer {
-            Answer::Passing { after, .. } => self.delivery.wait_before(self.tries, *after),
-            Answer::RateLimited { after, .. } => self.delivery.wait_after_limit(*after),
-            _ => return UNLIKELY,
-        };
-        // A server that is down is not asked more often than its answers ask for.
-        wait.max(self.delivery.wait_before(self.tries, None))
+    /// Tells everybody what the endpoint said, and says how long to wait for other reasons than that.
+    fn after(&mut self, delivery: &Delivery, pass: Pass<'_>, answer: Answer, name: String) -> Duration {
+        match answer {
+            // Whoever wants to send next waits for the circuit, and so does this.
+            Answer::Unauthorized { status, words } => delivery.unauthorized(pass, status, &words, self.tries),
+            Answer::RateLimited { words, after } => delivery.rate_limited(pass, &words, after, self.tries),
+            Answer::Passing { after, .. } => {
+                self.count_failure(name);
+                // A server that is down is not asked more often than its answers ask for.
+                let wait = delivery.wait_before(self.tries, None).max(delivery.wait_before(self.tries, after));
+                pass.failed(wait);
+                return wait;
+            }
+            // There is no LangSmith at this address.
+            _ => {
+                self.count_failure(name);
+                delivery.answered(pass, false);
+                return delivery.circuit.probe_interval();
+            }
+        }
+        Duration::ZERO
     }
 }

@@ -269,8 +269,7 @@ impl Worker {
         if !full && !self.queue.rest(self.due.is_some() || watched.is_some()) {
             return;
         }
-        // None of these waits for an open circuit.
-        let waits = self.flushes.iter().any(|pending| !pending.flush.last);
+        let waits = self.flushes.iter().any(|pending| self.is_told(&pending.flush));
         let impatient = self.flushes.iter().any(|pending| pending.flush.impatient);
         let failing = impatient.then(|| Instant::now() + PATIENCE / 4);
         // A batch may be full before it is due; and what ends while spans are watched wakes nobody either.
@@ -556,7 +555,7 @@ impl Worker {
         let failing = self.delivery.circuit.failing_since().is_some_and(|since| since.elapsed() >= PATIENCE);
         for pending in pending {
             let reason = match &open {
-                Some(open) if !pending.flush.last => open.advice.clone(),
+                Some(open) if self.is_told(&pending.flush) => open.advice.clone(),
                 None if failing && pending.flush.impatient => self.notices.last_failure().unwrap_or_default(),
                 _ => {
                     self.flushes.push(pending);
@@ -565,6 +564,11 @@ impl Worker {
             };
             (pending.flush.reply)(Err(FlushError::Delayed { reason }));
         }
+    }
+
+    /// Whether a flush is answered when the circuit opens: it would wait for long, unless what it waits for goes to disk.
+    fn is_told(&self, flush: &Flush) -> bool {
+        !flush.last && (flush.impatient || self.delivery.spool.is_none())
     }
 
     /// Time is up: what is not delivered by now goes to disk.

@@ -17,7 +17,7 @@ pub(crate) struct Book {
     /// Runs whose coming was answered, to the last byte.
     pub(crate) acknowledged: HashSet<Uuid>,
     /// Runs that came again although they had been acknowledged.
-    pub(crate) repeated: u64,
+    pub(crate) repeated: HashSet<Uuid>,
     /// What was done to requests, by kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) requests: u64,
@@ -71,6 +71,12 @@ impl Weather {
     /// Fair or stormy.
     pub(crate) fn storm(&self, stormy: bool) {
         self.shared.stormy.store(stormy, Ordering::SeqCst);
+    }
+
+    /// Up to so many milliseconds.
+    pub(crate) fn some_time(&self, millis: u64) -> Duration {
+        let requests = self.book().requests;
+        Duration::from_millis(Rng::with_seed(self.shared.seed ^ requests).u64(0..=millis))
     }
 
     /// Gone, or back again.
@@ -130,7 +136,9 @@ impl Book {
     fn store(&mut self, runs: &[Uuid]) -> bool {
         let mut all_new = true;
         for run in runs {
-            self.repeated += u64::from(self.acknowledged.contains(run));
+            if self.acknowledged.contains(run) {
+                self.repeated.insert(*run);
+            }
             all_new &= self.stored.insert(*run);
         }
         all_new
@@ -233,6 +241,11 @@ fn converse(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
             _ => {}
         }
         let runs = posted(&body, head.is_compressed)?;
+        if runs.iter().any(is_unwanted) {
+            lock(&shared.book).note("refused run");
+            out.write_all(b"HTTP/1.1 422 So\r\nContent-Length: 15\r\n\r\none run is bad!")?;
+            continue;
+        }
         let all_new = lock(&shared.book).store(&runs);
         match fate {
             Fate::StoreAndBreak => return Ok(()),
@@ -282,8 +295,13 @@ impl Head {
     }
 }
 
+/// One run in some thousands is refused, in all weathers.
+pub(crate) fn is_unwanted(run: &Uuid) -> bool {
+    run.as_u128().is_multiple_of(4999)
+}
+
 /// The runs that a multipart body posts.
-fn posted(body: &[u8], is_compressed: bool) -> io::Result<Vec<Uuid>> {
+pub(crate) fn posted(body: &[u8], is_compressed: bool) -> io::Result<Vec<Uuid>> {
     const NAME: &str = "form-data; name=\"post.";
     let body = if is_compressed { zstd::decode_all(body)? } else { body.to_vec() };
     let text = String::from_utf8_lossy(&body);

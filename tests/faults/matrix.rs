@@ -59,6 +59,9 @@ fn nobody() -> Place {
 fn row(name: &str, place: Place, tries: usize, end: End, log: &str) {
     let lines = Log::start();
     let Place { endpoint, tries: tried, _server } = place;
+    // Some lines name the endpoint and some the run. The port may have been another server's before.
+    let port = format!(":{}", endpoint.rsplit(':').next().unwrap_or_default());
+    let earlier = lines.with(&port).len();
     let config = Config::default()
         .with_api_key(KEY)
         .with_endpoint(&endpoint)
@@ -93,10 +96,8 @@ fn row(name: &str, place: Place, tries: usize, end: End, log: &str) {
         (Some(tried), tries) => assert_eq!(tried, tries, "{name}"),
         (None, _) => {}
     }
-    // Some lines name the endpoint and some the run.
-    let port = endpoint.rsplit(':').next().unwrap_or_default();
     let about = || {
-        let mut about = lines.with(port);
+        let mut about = lines.with(&port).split_off(earlier);
         about.extend(lines.with(&format!("{name:?}")));
         about
     };

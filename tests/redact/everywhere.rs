@@ -9,13 +9,16 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
-use opentelemetry_langsmith::{Client, Config, LangSmithExporter, LangSmithSpanProcessor, Redactor, Run, RunType};
+use opentelemetry_langsmith::{
+    Client, Config, DropReason, LangSmithExporter, LangSmithSpanProcessor, OnRun, Redactor, Run, RunType,
+};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sdk::trace::SpanExporter as _;
 use opentelemetry_sdk::Resource;
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -268,7 +271,6 @@ fn a_secret_is_found_nowhere() {
     const SPANS: usize = 10_000;
     let log = log();
     let server = server();
-    // A spool directory, once there is one, belongs into this configuration, and all its files into `assert_none`.
     let config = config(&server).with_redactor(redactor());
     // Some batches are compressed anew, tried again and split on their way.
     server.respond([Fault::status(503), Fault::status(413), Fault::status(422).body("no"), Fault::status(500)]);
@@ -404,6 +406,112 @@ fn a_secret_in_a_run_that_is_shown_early_is_found_nowhere() {
         assert_none("a body", &received(&server));
         assert_none("the log", &log.text());
     }
+}
+
+/// A directory for failed traces, removed in the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("redact-{}", uuid::Uuid::new_v4().simple())))
+    }
+
+    /// All files in it, those that were set aside too: their names, what is in them, and what the bodies in them are.
+    fn text(&self) -> String {
+        let list = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let mut text = String::new();
+        for path in list(self.0.clone()).chain(list(self.0.join("rejected"))).filter(|path| path.is_file()) {
+            let content = std::fs::read_to_string(&path).unwrap();
+            let file: serde_json::Value = serde_json::from_str(&content).unwrap();
+            let body = BASE64_STANDARD.decode(file["body_base64"].as_str().unwrap()).unwrap();
+            let is_compressed = file["headers"]["Content-Encoding"] == "zstd";
+            let body = if is_compressed { zstd::decode_all(&*body).unwrap() } else { body };
+            text.extend([path.display().to_string(), content, String::from_utf8_lossy(&body).into_owned()]);
+        }
+        text
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What an outage leaves on disk when all of this was traced, and again when the server has come back and refused a part.
+fn left_on_disk(change: impl Fn(Config) -> Config) -> [String; 2] {
+    let (server, directory) = (server(), Directory::new());
+    server.respond(Fault::status(503).forever());
+    let now = std::time::Duration::ZERO;
+    let config = change(config(&server).with_spool_dir(&directory.0).with_retry_deadline(now));
+    let stats = trace(config.clone(), 10 * PLANTS.len());
+    assert_eq!((stats.spooled + stats.dropped(DropReason::Hook), stats.sent), (stats.submitted, 0), "{stats}");
+    by_hand(config.clone());
+    export(config.clone());
+    let kept = directory.text();
+    server.respond(Fault::status(400).times(20));
+    let client = Client::new(config).unwrap();
+    crate::common::eventually("some are set aside, and the rest is delivered", || client.spool().waiting == 0);
+    client.shutdown(LONG).unwrap();
+    assert!(client.spool().rejected > 0 && client.spool().delivered_runs > 0, "{:?}", client.spool());
+    [kept, directory.text()]
+}
+
+#[test]
+fn a_secret_is_in_no_file_on_disk() {
+    let _ = log();
+    let texts = left_on_disk(|config| config.with_redactor(redactor()));
+    for text in &texts {
+        assert_none("a file", text);
+        assert!(text.contains(MARKER));
+    }
+    assert!(texts[0].matches(MARKER).count() > 500);
+    // The same by a hook: what it drops, and what it adds.
+    let dropping = left_on_disk(|config| {
+        config.with_redactor(redactor()).with_on_run(|run| {
+            if run.name().contains('7') {
+                return OnRun::Drop;
+            }
+            run.add_tag(format!("a tag with {SECRET}"));
+            OnRun::Keep
+        })
+    });
+    for text in &dropping {
+        assert_none("a file", text);
+        assert!(text.contains(&format!("a tag with {MARKER}")) && !text.contains("span 7"));
+    }
+    // Without rules it is there to be found.
+    for text in left_on_disk(|config| config) {
+        assert!(text.contains(CORE));
+    }
+}
+
+/// Contents that are hidden come onto no disk, and no run that a hook does not want.
+#[test]
+fn what_is_hidden_is_in_no_file_on_disk() {
+    let _ = log();
+    let kept = |change: &dyn Fn(Config) -> Config| {
+        let (server, directory) = (server(), Directory::new());
+        server.respond(Fault::status(503).forever());
+        let now = std::time::Duration::ZERO;
+        let client =
+            Client::new(change(config(&server).with_spool_dir(&directory.0).with_retry_deadline(now))).unwrap();
+        for name in ["seen", "unseen"] {
+            let run = Run::builder(name, RunType::Llm).inputs(SECRET).outputs(&[SECRET]).metadata("note", SECRET);
+            client.submit(run.end_now().build().unwrap()).unwrap();
+        }
+        client.shutdown(LONG).unwrap();
+        assert!(client.stats().spooled > 0, "{}", client.stats());
+        directory.text()
+    };
+    let hide = |config: Config| config.with_hide_inputs(true).with_hide_outputs(true).with_hide_metadata(true);
+    let hidden = kept(&hide);
+    assert_none("a file", &hidden);
+    assert!(hidden.contains("seen"));
+    let drop = |run: &mut Run| if run.name() == "unseen" { OnRun::Drop } else { OnRun::Keep };
+    assert!(!kept(&|config| config.with_on_run(drop)).contains("unseen"));
+    let open = kept(&|config| config);
+    assert!(open.matches(CORE).count() >= 6 && open.contains("unseen"), "{open}");
 }
 
 /// Without rules the same is found in all these places: the test above looks for something that is there.

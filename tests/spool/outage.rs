@@ -104,6 +104,23 @@ fn a_quota_that_is_used_up() {
     });
 }
 
+/// Nothing waits for a key to be mended, and a flush need not either: what it waits for is on disk.
+#[test]
+fn a_flush_while_the_key_is_not_accepted() {
+    in_time(|| {
+        let (server, directory) = (common::server(), Directory::new());
+        server.respond(Fault::status(401).forever());
+        let hour = Duration::from_secs(3600);
+        let config = config(&server, &directory).with_retry_deadline(hour).with_probe_interval(hour);
+        let client = Client::new(config.with_batch_runs(5)).unwrap();
+        for round in 1..=3 {
+            submit(&client, 50);
+            client.flush(LONG).expect("nothing is lost");
+            assert_eq!(client.stats().spooled, round * 50, "{:?}", client.stats());
+        }
+    });
+}
+
 /// What LangSmith will never take is not kept for it.
 #[test]
 fn a_refused_run_is_not_kept() {
@@ -183,6 +200,63 @@ fn full_memory_goes_to_disk() {
     });
 }
 
+/// A small queue and an outage that does not end: nothing is lost before the disk is full.
+#[test]
+fn nothing_is_lost_before_the_disk_is_full() {
+    in_time(|| {
+        const BUDGET: usize = 600_000;
+        let (server, directory) = (down(), Directory::new());
+        let hour = Duration::from_secs(3600);
+        let config = config(&server, &directory)
+            .with_retry_deadline(hour)
+            .with_retry_waits(Duration::from_millis(50), Duration::from_millis(50))
+            .with_queue_bytes(65_536)
+            .with_spool_bytes(BUDGET)
+            .with_batch_runs(10)
+            .with_concurrency(2);
+        let client = Client::new(config).unwrap();
+        let bytes = || {
+            let files = directory.waiting().into_iter().filter_map(|file| std::fs::read(file).ok());
+            files.map(|file| file.len()).sum::<usize>()
+        };
+        // The last file that fits leaves less room than the next one would take.
+        let is_full = || bytes() > BUDGET - 15_000;
+        let mut submitted = 0;
+        while !is_full() {
+            for _ in 0..5 {
+                client.submit(run(submitted, 1_000)).unwrap();
+                submitted += 1;
+            }
+            eventually("there is room", || client.stats().queued < 10 || is_full());
+            let stats = client.stats();
+            assert_adds_up(&stats);
+            assert_eq!((stats.dropped_total(), stats.submitted), (0, submitted), "{stats:?}");
+        }
+        assert!(client.stats().spooled > 5 * client.stats().queued, "{:?}", client.stats());
+
+        // What comes now fills the memory, and is then refused.
+        let mut refused = 0;
+        while refused < 20 {
+            match client.submit(run(submitted, 1_000)) {
+                Ok(()) => {}
+                Err(SubmitError::QueueFull) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+            submitted += 1;
+        }
+        let stats = client.stats();
+        assert_adds_up(&stats);
+        assert_eq!((stats.submitted, stats.dropped(DropReason::QueueFull)), (submitted, refused), "{stats:?}");
+        assert_eq!(stats.dropped_total(), refused, "{stats:?}");
+        assert!(bytes() <= BUDGET);
+
+        server.respond([]);
+        eventually("all is delivered", || client.stats().sent == submitted - refused);
+        assert_eq!(client.stats().spooled + client.stats().queued + client.stats().in_flight, 0);
+        assert_flawless(&server, usize::try_from(submitted - refused).unwrap());
+    });
+}
+
 /// The end of a run whose start is on disk waits behind it, also when LangSmith is back by then.
 #[test]
 fn an_update_does_not_overtake_what_is_on_disk() {
@@ -248,7 +322,6 @@ fn the_counters_add_up_while_it_happens() {
                 let _ = client.flush(LONG);
             }
             server.respond([]);
-            // A key that was not accepted is not tried again before a batch was delivered.
             submit(&client, 1);
             let _ = client.flush(LONG);
             eventually("all is off the disk", || client.stats().spooled == 0 && client.spool().waiting == 0);

@@ -1,6 +1,6 @@
 //! Sending what is on disk: by whom, in which order, and what becomes of what is refused.
 
-use crate::common::{self, assert_flawless, eventually, in_time, LONG};
+use crate::common::{self, assert_flawless, eventually, in_time, posts, LONG};
 use crate::{config, down, fill, listed, name, run, submit, Directory};
 use opentelemetry_langsmith::testing::Fault;
 use opentelemetry_langsmith::{Client, DropReason, Stats};
@@ -72,8 +72,10 @@ fn two_clients_never_send_a_file_twice() {
         assert_flawless(&server, 60);
         let posts = server.requests().into_iter().filter(|request| request.method == "POST").count();
         assert_eq!(posts, 60, "one request a file");
-        let delivered: Vec<_> = clients.iter().map(|client| client.spool().delivered).collect();
-        assert_eq!(delivered.iter().sum::<u64>(), 60);
+        let delivered = || clients.iter().map(|client| client.spool().delivered).collect::<Vec<_>>();
+        // A client counts a file when it is gone.
+        eventually("all are counted", || delivered().iter().sum::<u64>() == 60);
+        let delivered = delivered();
         assert!(delivered.iter().filter(|files| **files > 0).count() > 1, "{delivered:?}");
     });
 }
@@ -183,6 +185,48 @@ fn a_file_that_always_fails_lets_the_others_go_first() {
         eventually("the files are gone", || client.spool().waiting == 0);
         assert_flawless(&server, 3);
     });
+}
+
+/// A refused key is no matter of this file: all that is sent waits for one request that is taken.
+#[test]
+fn a_refused_key_is_tried_now_and_then() {
+    for status in [401, 403] {
+        in_time(move || {
+            let (server, directory) = (common::server(), Directory::new());
+            fill(&directory, 3);
+            server.respond(Fault::status(status).times(3));
+            let config = config(&server, &directory);
+            let client = Client::new(config.with_probe_interval(Duration::from_millis(150))).unwrap();
+            eventually("the files are gone", || client.spool().waiting == 0);
+            let times: Vec<_> = posts(&server).iter().map(|request| request.at).collect();
+            assert_eq!(times.len(), 6);
+            for pair in times[..4].windows(2) {
+                assert!(pair[1] - pair[0] >= Duration::from_millis(145), "{:?}", pair[1] - pair[0]);
+            }
+            assert_flawless(&server, 3);
+        });
+    }
+}
+
+/// What the replay hears holds back everybody: that the key is refused, and that there are too many requests.
+#[test]
+fn others_hear_of_what_the_replay_is_told() {
+    for fault in [Fault::status(401), Fault::status(429).body("your quota is used up"), Fault::status(429)] {
+        in_time(move || {
+            let (server, directory) = (common::server(), Directory::new());
+            fill(&directory, 3);
+            server.respond(fault.forever());
+            let hour = Duration::from_secs(3600);
+            let config = config(&server, &directory).with_retry_waits(Duration::from_millis(5), hour);
+            let client = Client::new(config.with_probe_interval(hour)).unwrap();
+            eventually("the replay was told", || posts(&server).len() == 1);
+            eventually("the file waits again", || directory.waiting().len() == 3);
+            submit(&client, 5);
+            eventually("they are on disk", || client.stats().spooled == 5);
+            assert_eq!(posts(&server).len(), 1, "nobody has asked again");
+            assert_eq!(client.stats().dropped_total(), 0);
+        });
+    }
 }
 
 /// An empty directory costs nothing: no request, and no thread for files.
