@@ -1,5 +1,7 @@
 //! The sender's thread: takes work off the queue, makes batches and sees them off.
 
+mod batches;
+mod flushes;
 mod spans;
 
 use super::batch::{Batch, OpenBatch};
@@ -12,10 +14,9 @@ use super::pending::Watch;
 use super::queue::{Flush, Queue, Work};
 use super::replay::Replay;
 use super::tail::{Tail, Undecided};
-use super::updates::{Counted, Updates};
+use super::updates::Updates;
 use crate::config::Config;
 use crate::convert::Converter;
-use crate::error::FlushError;
 use crate::lineage::{Held, Node};
 use crate::run::{Run, RunId};
 use crate::stats::{DropReason, Stats};
@@ -35,19 +36,9 @@ const TURN: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
 const LOOK: Duration = Duration::from_millis(500);
-/// So long a shutdown waits at its end until it is told what was left behind.
-const NAMING: Duration = Duration::from_millis(20);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
-/// So many batches may be on their way to the disk because memory is full.
-const SPILLS: usize = 2;
-/// The part of the last flush's time, and the most of it, that is kept for writing to disk what could not
-/// be delivered in the rest.
-const WRITING_PART: u32 = 5;
-const WRITING_TIME: Duration = Duration::from_millis(500);
-/// How long writing may go on when whoever asked for the last flush waits no more.
-const LATE_WRITING: Duration = Duration::from_secs(5);
 
 pub(crate) struct Worker {
     queue: Arc<Queue>,
@@ -366,137 +357,6 @@ impl Worker {
         }
     }
 
-    /// A run that has not ended is kept until its batch is due: its end may still meet it.
-    fn add_post(&mut self, run: Run, is_counted: bool) {
-        self.updates.post(run, is_counted);
-        self.due.get_or_insert(Instant::now() + self.flush_interval);
-        if self.updates.posts() as u64 >= self.limits.runs {
-            self.finish_batch();
-        }
-    }
-
-    fn add_run(&mut self, run: &Run, operation: Operation) {
-        self.queue.counters.take(1);
-        self.write_run(run, operation);
-        if self.batch.runs() >= self.limits.runs || self.batch.raw_bytes() >= self.limits.bytes {
-            self.finish_batch();
-        } else if self.due.is_none() {
-            self.due = Some(Instant::now() + self.flush_interval);
-        }
-    }
-
-    /// An update that did not meet its post is counted from now on.
-    fn add_update(&mut self, run: &Run, is_counted: bool) {
-        self.queue.counters.submit(u64::from(!is_counted));
-        self.add_run(run, Operation::Patch);
-    }
-
-    /// Writes a run into the batch, or into the next one where it does not fit.
-    fn write_run(&mut self, run: &Run, operation: Operation) {
-        self.batch.prepare(run, operation, &self.shared, self.limits.bytes);
-        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes() > self.limits.bytes {
-            self.seal();
-        }
-        self.batch.add();
-        self.follows_disk |= operation == Operation::Patch && self.updates.is_on_disk(run);
-    }
-
-    /// Finishes the batch, posts that were kept back included.
-    fn finish_batch(&mut self) {
-        self.due = None;
-        for Counted { run: post, is_counted } in self.updates.take_posts() {
-            self.queue.counters.submit(u64::from(!is_counted));
-            self.queue.counters.take(1);
-            if self.batch.runs() >= self.limits.runs {
-                self.seal();
-            }
-            self.write_run(&post, Operation::Post);
-            self.updates.posted(&post, self.next_number);
-        }
-        self.seal();
-    }
-
-    fn seal(&mut self) {
-        if self.batch.runs() == 0 {
-            return;
-        }
-        let batch = self.batch.finish(self.delivery.compression.load(Ordering::Relaxed));
-        self.backlog_bytes += batch.body.len();
-        self.unfinished.insert(self.next_number);
-        let (queue, done) = (Arc::clone(&self.queue), self.done.0.clone());
-        let mut flight = Flight::new(self.next_number, batch, queue, done);
-        flight.to_disk = std::mem::take(&mut self.follows_disk);
-        if flight.to_disk && self.delivery.spool.as_ref().is_none_or(|spool| spool.has_none_of_ours()) {
-            self.updates.disk_is_empty();
-            flight.to_disk = false;
-        }
-        self.backlog.push_back(flight);
-        self.next_number += 1;
-    }
-
-    fn send_batches(&mut self) {
-        while self.under_way < self.concurrency {
-            let Some(flight) = self.backlog.pop_front() else { return };
-            if flight.number == 0 {
-                // What the server wants is asked for when it is needed first, and waited for by nobody.
-                let delivery = Arc::clone(&self.delivery);
-                self.info = Some(tokio::spawn(async move {
-                    let body = delivery.transport.info().await?;
-                    serde_json::from_slice(&body).ok()
-                }));
-            }
-            self.see_off(flight);
-        }
-    }
-
-    fn see_off(&mut self, flight: Flight) {
-        self.under_way += 1;
-        self.backlog_bytes -= flight.bytes();
-        let delivery = Arc::clone(&self.delivery);
-        self.flights.spawn(async move {
-            if flight.to_disk {
-                delivery.put_aside(flight).await;
-            } else {
-                delivery.deliver(flight).await;
-            }
-        });
-    }
-
-    /// Memory is full of batches because requests fail: the oldest go to disk, so that the queue need not
-    /// fill up.
-    fn spill(&mut self) {
-        let Some(spool) = self.delivery.spool.clone() else { return };
-        while self.backlog_bytes > self.backlog_limit
-            && self.under_way < self.concurrency + SPILLS
-            && self.delivery.circuit.failing_since().is_some()
-            && !spool.is_full()
-        {
-            let Some(mut flight) = self.backlog.pop_front() else { return };
-            flight.to_disk = true;
-            self.see_off(flight);
-        }
-    }
-
-    fn batch_done(&mut self, Done { number, kept, left, reason }: Done) {
-        for batch in &left {
-            self.delivery.tell_dropped(batch, reason);
-        }
-        self.under_way = self.under_way.saturating_sub(1);
-        self.unfinished.remove(&number);
-        while self.flights.try_join_next().is_some() {}
-        let updates = self.updates.batch_done(number, kept);
-        if !updates.is_empty() {
-            for Counted { run, is_counted } in updates {
-                self.add_update(&run, is_counted);
-            }
-            if !self.flushes.is_empty() {
-                // Who flushes waits for these too.
-                self.finish_batch();
-                self.flushes.iter_mut().for_each(|pending| pending.before = self.next_number);
-            }
-        }
-    }
-
     fn apply(&mut self, info: Option<Info>) {
         let Some(info) = info else { return };
         self.limits = info.limit(self.limits);
@@ -505,121 +365,6 @@ impl Worker {
         }
         if info.has_no_zstd() {
             self.delivery.compression.store(false, Ordering::Relaxed);
-        }
-    }
-
-    fn begin_flush(&mut self, flush: Flush) {
-        if flush.last {
-            self.held.release_all(&mut self.placed);
-            self.add_placed();
-            let left = self.tail.clear();
-            self.queue.counters.not_sampled(left as u64);
-            let deadline = self.sending_deadline(flush.deadline);
-            self.last_flush = Some(self.last_flush.map_or(deadline, |earlier| earlier.min(deadline)));
-        }
-        self.finish_batch();
-        self.hurry.send_modify(|hurry| {
-            // Who has other things to do does not make the server's trouble worse.
-            hurry.flushes += u64::from(!flush.impatient);
-            hurry.last |= flush.last;
-        });
-        self.flushes.push(Pending { flush, before: self.next_number });
-    }
-
-    /// When to stop sending, so that there is time to write what is left to disk.
-    fn sending_deadline(&self, deadline: Instant) -> Instant {
-        if self.delivery.spool.is_none() {
-            return deadline;
-        }
-        let time = deadline.saturating_duration_since(Instant::now());
-        deadline.checked_sub((time / WRITING_PART).min(WRITING_TIME)).unwrap_or(deadline)
-    }
-
-    fn answer_flushes(&mut self) {
-        if self.flushes.is_empty() {
-            return;
-        }
-        let oldest = self.unfinished.first().copied().unwrap_or(u64::MAX);
-        let (done, pending): (Vec<_>, Vec<_>) = std::mem::take(&mut self.flushes)
-            .into_iter()
-            .partition(|pending| pending.before <= oldest && self.updates.waiting() == 0);
-        let stats = self.queue.counters.stats();
-        for Pending { flush, .. } in done {
-            // The last one tells of everything that was ever lost.
-            let before = if flush.last { Stats::default() } else { self.told };
-            let dropped = FlushError::dropped_since(&before, &stats, self.notices.last_failure());
-            (flush.reply)(dropped.map_or(Ok(()), Err));
-            self.told = stats;
-        }
-        let open = self.delivery.circuit.open();
-        let failing = self.delivery.circuit.failing_since().is_some_and(|since| since.elapsed() >= PATIENCE);
-        for pending in pending {
-            let reason = match &open {
-                Some(open) if self.is_told(&pending.flush) => open.advice.clone(),
-                None if failing && pending.flush.impatient => self.notices.last_failure().unwrap_or_default(),
-                _ => {
-                    self.flushes.push(pending);
-                    continue;
-                }
-            };
-            (pending.flush.reply)(Err(FlushError::Delayed { reason }));
-        }
-    }
-
-    /// Whether a flush is answered when the circuit opens: it would wait for long, unless what it waits for goes to disk.
-    fn is_told(&self, flush: &Flush) -> bool {
-        !flush.last && (flush.impatient || self.delivery.spool.is_none())
-    }
-
-    /// Time is up: what is not delivered by now goes to disk.
-    async fn keep_the_rest(&mut self) {
-        if self.delivery.spool.is_none() {
-            return;
-        }
-        self.hurry.send_modify(|hurry| hurry.over = true);
-        let end = tokio::time::sleep(WRITING_TIME + LATE_WRITING);
-        tokio::pin!(end);
-        loop {
-            self.finish_batch();
-            while let Some(flight) = self.backlog.pop_front() {
-                self.see_off(flight);
-            }
-            if self.unfinished.is_empty() && self.updates.waiting() == 0 {
-                return;
-            }
-            tokio::select! {
-                Some(done) = self.done.1.recv() => self.batch_done(done),
-                () = &mut end => return,
-            }
-        }
-    }
-
-    /// What is left now is counted as dropped.
-    async fn give_up_the_rest(&mut self) {
-        self.flights.shutdown().await;
-        self.finish_batch();
-        self.backlog.clear();
-        self.unfinished.clear();
-        while let Ok(Done { left, .. }) = self.done.1.try_recv() {
-            self.left.extend(left);
-        }
-        let updates = self.updates.clear();
-        let (waiting, counted) = (updates.len() as u64, updates.iter().filter(|(_, counted)| *counted).count() as u64);
-        self.queue.counters.submit(waiting - counted);
-        self.queue.counters.take(waiting);
-        self.queue.counters.drop_taken(DropReason::ShutDown, waiting);
-        self.queue.end();
-        for (update, _) in &updates {
-            self.delivery.tell_dropped_run(update.id(), DropReason::ShutDown);
-        }
-        self.tell_left(Some(Instant::now() + NAMING));
-    }
-
-    /// Tells the hook for dropped runs what a shutdown has left behind.
-    fn tell_left(&mut self, until: Option<Instant>) {
-        while until.is_none_or(|until| Instant::now() < until) {
-            let Some(batch) = self.left.pop() else { return };
-            self.delivery.tell_dropped(&batch, DropReason::ShutDown);
         }
     }
 }
