@@ -102,3 +102,25 @@ pub(crate) fn by_run(parts: &[Part]) -> Vec<&[Part]> {
 pub(crate) fn count_runs(parts: &[Part]) -> u64 {
     by_run(parts).iter().filter(|run| run.iter().any(|part| part.operation != FEEDBACK)).count() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the bodies of other SDKs it may stand anywhere.
+    #[test]
+    fn feedback_is_no_run_wherever_it_stands() {
+        let runs = |names: &[&str]| {
+            let mut body = Vec::new();
+            for name in names {
+                push_part(&mut body, &[name], "application/json", b"{}");
+            }
+            body.extend_from_slice(END.as_bytes());
+            let parts = read(&body).unwrap();
+            (by_run(&parts).iter().map(|run| run.len()).collect::<Vec<_>>(), count_runs(&parts))
+        };
+        assert_eq!(runs(&["post.1", "post.1.inputs", "feedback.7", "feedback.8", "post.2"]), (vec![4, 1], 2));
+        assert_eq!(runs(&["feedback.7", "post.1", "post.1.inputs", "post.2", "feedback.8"]), (vec![3, 2], 2));
+        assert_eq!(runs(&["feedback.7", "feedback.8"]), (vec![2], 0));
+    }
+}

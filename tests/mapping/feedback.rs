@@ -1,11 +1,14 @@
 //! What evaluators say becomes feedback where that is wanted, and stays where it was otherwise.
 
+use crate::common::{assert_flawless, config, server, LONG};
 use crate::{attributes, run_with, traced};
-use opentelemetry::trace::{Span as _, TraceContextExt, Tracer as _};
+use opentelemetry::trace::{Span as _, TraceContextExt, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_langsmith::testing::ReceivedRun;
-use opentelemetry_langsmith::Config;
+use opentelemetry_langsmith::{Config, LangSmithSpanProcessor};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::{json, Value as Json};
+use std::time::Duration;
 
 type Attributes = Vec<(&'static str, Value)>;
 
@@ -138,24 +141,39 @@ fn what_makes_no_row_stays() {
     assert_eq!(rows(&run), [json!({"key": "verdict", "value": "pass"})]);
 }
 
-/// Rows name their own run and the root of its trace. They go with a run's end, not while it is open.
+fn helpful() -> Vec<KeyValue> {
+    vec![KeyValue::new("key", "helpful"), KeyValue::new("score", 1)]
+}
+
+/// Rows name their own run and the root of its trace.
 #[test]
-fn below_a_root_and_while_it_runs() {
-    let runs = traced(
-        |config| on(config).with_pending_after(std::time::Duration::ZERO),
-        |tracer| {
-            let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
-            let mut child = tracer.start_with_context("child", &root);
-            child.add_event(
-                "langsmith.feedback",
-                attributes! {"key" => "k", "score" => 1}.map(|(key, value)| KeyValue::new(key, value)).to_vec(),
-            );
-            child.end();
-            root.span().end();
-        },
-    );
+fn below_a_root() {
+    let runs = traced(on, |tracer| {
+        let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
+        tracer.start_with_context("child", &root).add_event("langsmith.feedback", helpful());
+        root.span().end();
+    });
     let child = runs.iter().find(|run| run.name == "child").unwrap();
     assert_ne!(child.id, child.trace_id);
-    assert_eq!(rows(child), [json!({"key": "k", "score": 1})]);
+    assert_eq!(rows(child), [json!({"key": "helpful", "score": 1})]);
     assert!(runs.iter().all(|run| run.name == "child" || run.feedback.is_empty()));
+}
+
+/// A run that is shown while it runs has its feedback when it ends, and not twice.
+#[test]
+fn feedback_goes_with_the_end() {
+    let server = server();
+    let config = on(config(&server)).with_pending_after(Duration::from_millis(50));
+    let provider =
+        SdkTracerProvider::builder().with_span_processor(LangSmithSpanProcessor::new(config).unwrap()).build();
+    let tracer = provider.tracer("mapping");
+    let names = ["annotations.0.annotation.name", "annotations.0.annotation.score"];
+    let known = names.into_iter().zip(helpful()).map(|(name, row)| KeyValue::new(name, row.value));
+    let mut span = tracer.build(tracer.span_builder("answer").with_attributes(known));
+    assert!(server.wait_for_runs(1, LONG), "it is shown");
+    assert!(server.runs()[0].is_pending() && server.runs()[0].feedback.is_empty());
+    span.end();
+    provider.shutdown_with_timeout(LONG).unwrap();
+    assert_flawless(&server, 1);
+    assert_eq!(rows(&server.runs()[0]), [json!({"key": "helpful", "score": 1})]);
 }
