@@ -37,6 +37,28 @@ impl Config {
         self
     }
 
+    /// Sends what evaluators say of a span as feedback of its run; off by default, when it stays among the run's
+    /// events and metadata.
+    ///
+    /// Feedback comes from the span events `gen_ai.evaluation.result` (`gen_ai.evaluation.name`, `.score.value`,
+    /// `.score.label` and `.explanation`) and `langsmith.feedback` (`key`, `score`, `value` and `comment`), whose other
+    /// attributes are not sent then, and from the attributes `annotations.N.annotation.*` and
+    /// `evaluations.N.evaluation.*` (`name`, `score`, `label` and `explanation`). What has no key, or says nothing
+    /// else, stays where it was.
+    ///
+    /// Feedback makes LangSmith keep a trace for longer, which costs more, unless `extend_trace_retention` is false.
+    /// That is what is sent, so your retention stays as it is.
+    ///
+    /// ```
+    /// use opentelemetry_langsmith::Config;
+    ///
+    /// let config = Config::default().with_feedback(true);
+    /// ```
+    pub fn with_feedback(mut self, feedback: bool) -> Self {
+        self.conversion.feedback = feedback;
+        self
+    }
+
     /// The most events of a span that go to its run; 64 by default, and 0 is none. Exceptions and the
     /// first token come on top. How many stayed behind is `omitted_events_count` in the run's `extra.otel`.
     pub fn with_max_events(mut self, events: usize) -> Self {

@@ -49,8 +49,8 @@ impl Config {
 
     /// Sends the inputs of runs as `{}`. `LANGSMITH_HIDE_INPUTS`; off by default.
     ///
-    /// Files that were attached are not sent either, of events only names and times are, and neither
-    /// are attributes that conventions know but had no use for, since they may repeat the inputs. Names,
+    /// Files that were attached are not sent either, of events only names and times are, of feedback only
+    /// keys and scores, and neither are attributes that conventions know but had no use for, since they may repeat the inputs. Names,
     /// errors, tags and all other metadata stay.
     pub fn with_hide_inputs(mut self, hide: bool) -> Self {
         self.hide.inputs = hide;
@@ -69,15 +69,15 @@ impl Config {
     /// only describes the span. `LANGSMITH_HIDE_METADATA`; off by default.
     ///
     /// Model, provider, thread and counts of tokens are metadata. Without them LangSmith shows no
-    /// thread and no cost, but for counts that the outputs of a model's call hold too. Parameters
-    /// of the call (`invocation_params`) and tags stay.
+    /// thread and no cost, but for counts that the outputs of a model's call hold too. Of feedback only
+    /// keys and scores are sent. Parameters of the call (`invocation_params`) and tags stay.
     pub fn with_hide_metadata(mut self, hide: bool) -> Self {
         self.hide.metadata = hide;
         self
     }
 
     /// Takes secrets and personal data out of every run before it is sent, on the sender's thread:
-    /// out of its name, inputs, outputs, error, events, metadata, tags, parameters and files. It
+    /// out of its name, inputs, outputs, error, events, metadata, tags, parameters, files and feedback. It
     /// comes after the hook of [`with_on_run`](Self::with_on_run). The project's name is not touched.
     ///
     /// ```

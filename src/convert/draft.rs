@@ -4,7 +4,7 @@ use super::messages::Side;
 use super::options::Options;
 use super::usage::Usage;
 use crate::json::{scan, write_attribute, write_f64, write_string, Json, Object};
-use crate::run::{Attachment, Extra, RunId, RunType, Timestamp};
+use crate::run::{Attachment, Extra, Feedback, RunId, RunType, Timestamp};
 use opentelemetry::Value;
 use std::borrow::Cow;
 
@@ -77,6 +77,7 @@ pub(super) struct Draft<'o> {
     pub(super) usage: Usage,
     pub(super) tags: Vec<String>,
     pub(super) attachments: Vec<Attachment>,
+    pub(super) feedback: Vec<Feedback>,
     pub(super) reference_example_id: Option<RunId>,
     pub(super) events: Events,
     /// What the attributes say of an error; the status decides whether there is one.
@@ -142,6 +143,7 @@ impl<'o> Draft<'o> {
             usage: Usage::default(),
             tags: Vec::new(),
             attachments: Vec::new(),
+            feedback: Vec::new(),
             reference_example_id: None,
             events: Events::default(),
             error_type: None,

@@ -3,7 +3,7 @@
 use super::draft::{insert_any, insert_number, write_raw_object};
 use super::frame::find;
 use super::tracing_fields::write_debug;
-use super::{genai, genai_old, Draft};
+use super::{feedback, genai, genai_old, Draft};
 use crate::json::{write_string, Object};
 use crate::run::Timestamp;
 use opentelemetry::trace::Event;
@@ -44,7 +44,8 @@ impl Default for EventLimits {
 pub(super) fn rest(events: &[Event], limits: EventLimits, draft: &mut Draft) {
     let (mut kept, mut omitted) = (0, 0);
     let mut keep = |event: &Event, draft: &mut Draft| {
-        if event.name == "exception" {
+        if draft.options.feedback && feedback::take_event(event, draft) {
+        } else if event.name == "exception" {
             write(event, draft);
         } else if kept < limits.count && !is_below(event, limits.level) {
             kept += 1;

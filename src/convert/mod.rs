@@ -12,6 +12,7 @@ mod counted;
 mod draft;
 mod encoded;
 mod events;
+mod feedback;
 mod frame;
 mod genai;
 mod genai_old;
@@ -149,7 +150,8 @@ impl Converter {
 
     /// Makes a run of a span that is still open.
     pub(crate) fn convert_open(&mut self, span: &SpanData, node: &Node) -> Run {
-        Run { end: None, error: None, ..self.run(span, node, false) }
+        // Feedback goes once, with the end.
+        Run { end: None, error: None, feedback: Vec::new(), ..self.run(span, node, false) }
     }
 
     /// Makes a run of a root that goes on with a full trace, which is over if it is `ended`.
@@ -170,6 +172,7 @@ impl Converter {
             extra: Extra::default(),
             reference_example_id: None,
             attachments: Vec::new(),
+            feedback: Vec::new(),
         };
         let metadata = &mut run.extra.metadata;
         metadata.insert_str("continues_trace_id", &trace.id().to_string());
@@ -191,6 +194,9 @@ impl Converter {
         identify(span, node, &mut draft.extra);
 
         self.frame.read(attributes);
+        if draft.options.feedback {
+            feedback::take_attributes(&mut self.frame.view(attributes, 0), &mut draft);
+        }
         for (number, convention) in CONVENTIONS.iter().enumerate() {
             if self.frame.has(number) {
                 (convention.convert)(&mut self.frame.view(attributes, number), &mut draft);
@@ -415,6 +421,7 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
         extra: draft.extra,
         reference_example_id: draft.reference_example_id,
         attachments: draft.attachments,
+        feedback: draft.feedback,
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) input_tokens: InputTokens,
     pub(crate) name_policy: NamePolicy,
     pub(crate) function_args: FunctionArgs,
+    /// Whether what evaluators say becomes feedback.
+    pub(crate) feedback: bool,
     /// The spans' word for a provider, and LangSmith's. Later ones win.
     pub(crate) provider_aliases: Vec<(String, String)>,
 }

@@ -26,6 +26,13 @@ impl Hide {
             run.attachments.clear();
             run.events = run.events.take().map(|events| bare_events(&events));
         }
+        if self != Self::default() {
+            // Evaluators tell what they looked at. The score is left.
+            for feedback in &mut run.feedback {
+                (feedback.value, feedback.comment) = (None, None);
+            }
+            run.feedback.retain(|feedback| feedback.score.is_some());
+        }
         if self.metadata {
             run.extra.metadata.clear();
             run.extra.otel.clear();

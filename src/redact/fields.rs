@@ -5,7 +5,7 @@ use super::rules::Patterns;
 use super::walk::{unescape, Unfit, MARKER_JSON};
 use super::{Function, Place, Redactor, MARKER};
 use crate::json::{Json, Object};
-use crate::run::{Attachment, Run};
+use crate::run::{Attachment, Feedback, Run};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -81,6 +81,7 @@ impl Redaction {
         self.object("runtime", &mut extra.runtime);
         self.tags(&mut run.tags);
         self.attachments(&mut run.attachments);
+        self.feedback(&mut run.feedback);
         self.failures.load(Ordering::Relaxed) == before
     }
 
@@ -222,6 +223,61 @@ impl Redaction {
         redacted.mime_type = mime_type.unwrap_or(redacted.mime_type);
         redacted.content = content.map_or(redacted.content, String::into_bytes);
         Ok(Some(redacted))
+    }
+
+    fn feedback(&mut self, rows: &mut Vec<Feedback>) {
+        if rows.is_empty() {
+            return;
+        }
+        let redacted = self.field("feedback", |this| {
+            let mut redacted = Vec::with_capacity(rows.len());
+            for (position, row) in rows.iter().enumerate() {
+                let hidden = this.position.enter(itoa::Buffer::new().format(position));
+                if !hidden {
+                    redacted.push(this.feedback_row(row)?);
+                }
+                this.position.leave();
+            }
+            Ok((redacted != *rows).then_some(redacted))
+        });
+        match redacted {
+            Outcome::Same => {}
+            Outcome::Changed(redacted) => *rows = redacted,
+            Outcome::Hidden => rows.clear(),
+        }
+    }
+
+    fn feedback_row(&mut self, row: &Feedback) -> Result<Feedback, Unfit> {
+        let mut redacted = row.clone();
+        if let Some(key) = self.feedback_field("key", MARKER, |this| this.text(&row.key, 0, false))? {
+            redacted.key = if key.trim().is_empty() { MARKER.to_owned() } else { key };
+        }
+        if self.feedback_field("score", "", |_| Ok(None))?.is_some() {
+            redacted.score = None;
+        }
+        if let Some(value) = &row.value {
+            if let Some(text) = self.feedback_field("value", MARKER_JSON, |this| this.json(value.as_str(), 0))? {
+                redacted.value = Some(Json::from_trusted(text));
+            }
+        }
+        if let Some(comment) = &row.comment {
+            let changed = self.feedback_field("comment", MARKER, |this| this.text(comment, 0, false))?;
+            redacted.comment = changed.or(redacted.comment);
+        }
+        Ok(redacted)
+    }
+
+    /// Enters a field of a row: what it becomes, which is `marker` where a path hides it.
+    fn feedback_field(
+        &mut self,
+        name: &str,
+        marker: &str,
+        look: impl FnOnce(&mut Self) -> Result<Option<String>, Unfit>,
+    ) -> Result<Option<String>, Unfit> {
+        let hidden = self.position.enter(name);
+        let changed = if hidden { Some(marker.to_owned()) } else { look(self)? };
+        self.position.leave();
+        Ok(changed)
     }
 
     fn text_field(&mut self, name: &str, text: &str) -> Outcome<String> {

@@ -40,8 +40,8 @@ const MARKER: &str = "[redacted]";
 /// # What is looked at
 ///
 /// Every text of a run: its name, error and tags, and in the inputs, outputs, events, metadata (attributes,
-/// resource and baggage among it), parameters and what describes the span (links among it) every string and
-/// every name of a member. JSON is looked at as what it says, not as it is written: `\u0073k-…` is `sk-…`. A string
+/// resource and baggage among it), parameters, feedback and what describes the span (links among it) every
+/// string and every name of a member. JSON is looked at as what it says, not as it is written: `\u0073k-…` is `sk-…`. A string
 /// that holds JSON itself, such as the arguments of a tool call, is looked at as JSON and as a text. Of
 /// attached files the names are looked at, and what is in them if they are text or JSON.
 ///
@@ -109,7 +109,8 @@ impl Redactor {
     /// Replaces what stands at a path by `"[redacted]"`, whatever it is.
     ///
     /// A path begins with a field: `name`, `inputs`, `outputs`, `error`, `events`, `metadata`,
-    /// `invocation_params`, `tags`, `attachments` (by their names), `otel` or `runtime`. Then come the names of members, or
+    /// `invocation_params`, `tags`, `attachments` (by their names), `feedback` (with `key`, `score`, `value` and `comment`
+    /// in each row), `otel` or `runtime`. Then come the names of members, or
     /// positions in a list. `*` is any one of them, `**` any number, none included: `inputs.user.email`,
     /// `metadata.*.password`, `**.authorization`. Upper and lower case are the same. A name with dots in it
     /// counts as several: `metadata.user.email` is the member `user.email` too, as attributes are called.

@@ -3,7 +3,7 @@
 use super::RedactorError;
 
 /// The fields that a path can begin with.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "name",
     "inputs",
     "outputs",
@@ -13,6 +13,7 @@ const FIELDS: [&str; 11] = [
     "invocation_params",
     "tags",
     "attachments",
+    "feedback",
     "otel",
     "runtime",
 ];
@@ -52,7 +53,7 @@ impl Path {
         }
         match &steps[0] {
             Step::Name(field) if !FIELDS.iter().any(|known| known.eq_ignore_ascii_case(field)) => {
-                refused("it begins with no field of a run (name, inputs, outputs, error, events, metadata, invocation_params, tags, attachments, otel, runtime)")
+                refused("it begins with no field of a run (name, inputs, outputs, error, events, metadata, invocation_params, tags, attachments, feedback, otel, runtime)")
             }
             _ => Ok(Self(steps)),
         }

@@ -58,6 +58,7 @@ impl RunBuilder {
             extra: Extra::default(),
             reference_example_id: None,
             attachments: Vec::new(),
+            feedback: Vec::new(),
         };
         Self { run, id: None, parent: None, before: Extra::default(), failed }
     }
@@ -68,6 +69,7 @@ impl RunBuilder {
         let before = std::mem::take(&mut run.extra);
         // What was attached has been sent with the first part.
         run.attachments.clear();
+        run.feedback.clear();
         Self { run, id, parent, before, failed: None }
     }
 

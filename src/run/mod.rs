@@ -3,6 +3,7 @@
 mod builder;
 mod dotted_order;
 mod error;
+mod feedback;
 mod id;
 mod run_type;
 mod setters;
@@ -18,6 +19,7 @@ pub use id::RunId;
 pub use run_type::{ParseRunTypeError, RunType};
 pub use usage::UsageMetadata;
 
+pub(crate) use feedback::Feedback;
 pub(crate) use time::Timestamp;
 
 use crate::json::{Json, Object};
@@ -49,6 +51,7 @@ pub struct Run {
     pub(crate) extra: Extra,
     pub(crate) reference_example_id: Option<RunId>,
     pub(crate) attachments: Vec<Attachment>,
+    pub(crate) feedback: Vec<Feedback>,
 }
 
 /// Where a trace goes.
@@ -124,8 +127,19 @@ impl Run {
 
     /// Takes over what an update says.
     pub(crate) fn merge(&mut self, update: Self) {
-        let Self { end, tags, inputs, outputs, error, events, mut extra, reference_example_id, attachments, .. } =
-            update;
+        let Self {
+            end,
+            tags,
+            inputs,
+            outputs,
+            error,
+            events,
+            mut extra,
+            reference_example_id,
+            attachments,
+            feedback,
+            ..
+        } = update;
         self.end = end.or(self.end);
         self.inputs = inputs.or(self.inputs.take());
         self.outputs = outputs.or(self.outputs.take());
@@ -138,6 +152,7 @@ impl Run {
             self.tags = tags;
         }
         self.attachments.extend(attachments);
+        self.feedback.extend(feedback);
     }
 
     /// The run's own id.

@@ -168,6 +168,7 @@ impl Run {
     pub(crate) fn strip(&mut self, why: &str) {
         self.tags.clear();
         self.attachments.clear();
+        self.feedback.clear();
         (self.inputs, self.outputs, self.events, self.reference_example_id) = (None, None, None, None);
         if self.error.is_some() {
             self.set_error("");

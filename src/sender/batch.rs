@@ -149,7 +149,7 @@ impl Batch {
         }
         body.extend_from_slice(END.as_bytes());
         let mut compressor = level.and_then(|level| Compressor::new(level).ok());
-        Self::new(&body, multipart::by_run(parts).len() as u64, compressor.as_mut())
+        Self::new(&body, multipart::count_runs(parts), compressor.as_mut())
     }
 
     fn like(&self, raw: &[u8], runs: u64, level: Option<i32>) -> Self {

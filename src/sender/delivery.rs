@@ -237,7 +237,7 @@ impl Delivery {
                     self.transport.use_multipart(false);
                     self.notices.warn(Notice::OldServer, || {
                         format!(
-                            "{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments",
+                            "{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments and feedback",
                             self.endpoint
                         )
                     });
@@ -361,7 +361,7 @@ impl Delivery {
 fn refused(batch: &Batch, words: &str) -> String {
     let run = batch.raw().ok().and_then(|raw| {
         let parts = super::multipart::read(&raw)?;
-        let main = parts.first()?;
+        let main = parts.iter().find(|part| part.operation != super::multipart::FEEDBACK)?;
         let fields: serde_json::Value = serde_json::from_slice(&raw[main.content.clone()]).ok()?;
         Some(format!("{} ({})", main.id, fields.get("name")?))
     });

@@ -2,7 +2,7 @@
 
 use super::multipart::push_part;
 use crate::json::{write_string, Object};
-use crate::run::{Project, Run};
+use crate::run::{Feedback, Project, Run};
 
 /// What every run of this sender shares.
 #[derive(Debug)]
@@ -77,6 +77,12 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
     for attachment in &run.attachments {
         let name = ["attachment.", id, ".", &escape(&attachment.name)];
         push_part(body, &name, header_value(&attachment.mime_type), &attachment.content);
+    }
+    for (position, feedback) in run.feedback.iter().enumerate() {
+        let feedback_id = Feedback::id(run.id(), position).to_string();
+        scratch.clear();
+        feedback.write_to(scratch, &feedback_id, id, run.dotted_order.trace_id_text());
+        push_part(body, &["feedback.", &feedback_id], "application/json", scratch.as_bytes());
     }
 }
 

@@ -10,6 +10,9 @@ pub(crate) const BOUNDARY_LINE: &str = "--langsmith-5f1d3a9c7e\r\n";
 const HEAD: &str = "--langsmith-5f1d3a9c7e\r\nContent-Disposition: form-data; name=\"";
 pub(crate) const END: &str = "--langsmith-5f1d3a9c7e--\r\n";
 
+/// The first word in the names of parts that are feedback.
+pub(crate) const FEEDBACK: &str = "feedback";
+
 /// Appends one part; its name is given in pieces.
 pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, content: &[u8]) {
     let mut push = |text: &str| body.extend_from_slice(text.as_bytes());
@@ -29,11 +32,11 @@ pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, c
 /// A part of a body that this crate wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// `post`, `patch` or `attachment`.
+    /// `post`, `patch`, `attachment` or `feedback`.
     pub(crate) operation: String,
-    /// The run's id.
+    /// The run's id. Feedback, whose name does not tell it, has that of the part before it.
     pub(crate) id: String,
-    /// `inputs`, …; empty for the main part.
+    /// `inputs`, …; empty for the main part, and the feedback's own id for feedback.
     pub(crate) field: String,
     /// The whole part in the body, from its boundary to its last line end.
     pub(crate) whole: Range<usize>,
@@ -56,7 +59,7 @@ pub(crate) fn read_any(body: &[u8]) -> Option<Vec<Part>> {
 }
 
 fn read_parts(body: &[u8], boundary_line: &[u8], end_line: &[u8]) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
+    let mut parts = Vec::<Part>::new();
     let mut at = 0;
     while !body[at..].starts_with(end_line) {
         let start = at;
@@ -72,19 +75,52 @@ fn read_parts(body: &[u8], boundary_line: &[u8], end_line: &[u8]) -> Option<Vec<
             return None;
         }
         let mut words = name.splitn(3, '.');
-        parts.push(Part {
-            operation: words.next()?.into(),
-            id: words.next()?.into(),
-            field: words.next().unwrap_or("").into(),
+        let (operation, mut id, mut field) = (words.next()?, words.next()?, words.next().unwrap_or(""));
+        if operation == FEEDBACK {
+            (id, field) = (parts.last().map_or("", |before| &before.id), id);
+        }
+        let part = Part {
+            operation: operation.into(),
+            id: id.into(),
+            field: field.into(),
             whole: start..at,
             inner: start + boundary_line.len()..at,
             content: begin..end,
-        });
+        };
+        parts.push(part);
     }
     Some(parts)
 }
 
-/// The parts, run by run: a run's parts stand together.
+/// The parts, run by run: a run's parts stand together. Feedback that other SDKs' bodies begin with goes
+/// with the first one.
 pub(crate) fn by_run(parts: &[Part]) -> Vec<&[Part]> {
-    parts.chunk_by(|before, after| before.id == after.id).collect()
+    parts.chunk_by(|before, after| before.id == after.id || before.id.is_empty()).collect()
+}
+
+/// How many runs there are; feedback alone is none.
+pub(crate) fn count_runs(parts: &[Part]) -> u64 {
+    by_run(parts).iter().filter(|run| run.iter().any(|part| part.operation != FEEDBACK)).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the bodies of other SDKs it may stand anywhere.
+    #[test]
+    fn feedback_is_no_run_wherever_it_stands() {
+        let runs = |names: &[&str]| {
+            let mut body = Vec::new();
+            for name in names {
+                push_part(&mut body, &[name], "application/json", b"{}");
+            }
+            body.extend_from_slice(END.as_bytes());
+            let parts = read(&body).unwrap();
+            (by_run(&parts).iter().map(|run| run.len()).collect::<Vec<_>>(), count_runs(&parts))
+        };
+        assert_eq!(runs(&["post.1", "post.1.inputs", "feedback.7", "feedback.8", "post.2"]), (vec![4, 1], 2));
+        assert_eq!(runs(&["feedback.7", "post.1", "post.1.inputs", "post.2", "feedback.8"]), (vec![3, 2], 2));
+        assert_eq!(runs(&["feedback.7", "feedback.8"]), (vec![2], 0));
+    }
 }

@@ -6,7 +6,7 @@
 use super::wake::Wake;
 use crate::error::{FlushError, SubmitError};
 use crate::lineage::{Node, SpanKey};
-use crate::run::Run;
+use crate::run::{Feedback, Run};
 use crate::stats::{Counters, DropReason};
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use opentelemetry_sdk::trace::SpanData;
@@ -342,6 +342,7 @@ fn run_bytes(run: &Run) -> usize {
         + run.error.as_ref().map_or(0, String::len)
         + run.dotted_order.as_str().len()
         + attachments
+        + run.feedback.iter().map(Feedback::bytes).sum::<usize>()
 }
 
 fn value_bytes(value: &opentelemetry::Value) -> usize {

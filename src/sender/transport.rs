@@ -244,20 +244,21 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The batch as old servers take it: `{"post":[…],"patch":[…]}`. Attachments have no place there.
+/// The batch as old servers take it: `{"post":[…],"patch":[…]}`. Attachments and feedback have no place there.
 fn as_json(batch: &Batch) -> Option<String> {
     let raw = batch.raw().ok()?;
     let parts = multipart::read(&raw)?;
     let mut lists = [String::new(), String::new()];
     for run in multipart::by_run(&parts) {
-        let (main, fields) = run.split_first()?;
+        let mut fields = run.iter().filter(|part| !matches!(&*part.operation, "attachment" | multipart::FEEDBACK));
+        let Some(main) = fields.next() else { continue };
         let list = &mut lists[usize::from(main.operation == "patch")];
         if !list.is_empty() {
             list.push(',');
         }
         let text = |part: &multipart::Part| std::str::from_utf8(&raw[part.content.clone()]).ok();
         list.push_str(text(main)?.strip_suffix('}')?);
-        for field in fields.iter().filter(|field| field.operation != "attachment") {
+        for field in fields {
             let _ = write!(list, ",\"{}\":{}", field.field, text(field)?);
         }
         list.push('}');

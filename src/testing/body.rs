@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::multipart;
-use super::operation::{Operation, Route, Verb};
+use super::operation::{Feedback, Operation, Route, Verb};
 
 /// Where an ingest request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub(super) enum Target {
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     pub(super) operations: Vec<Operation>,
+    pub(super) feedback: Vec<Feedback>,
     /// What is wrong with the body although it could be read; each the end of a sentence about it.
     pub(super) complaints: Vec<String>,
     /// The bytes inside the parts; of a JSON body all its bytes.
@@ -96,7 +97,7 @@ fn batch(plain: &[u8]) -> Result<Decoded, String> {
         }
     }
     let complaints = body.keys().map(|key| format!("{key:?} stands beside post and patch")).collect();
-    Ok(Decoded { operations, complaints, content_bytes: plain.len() })
+    Ok(Decoded { operations, complaints, content_bytes: plain.len(), ..Decoded::default() })
 }
 
 fn single(operation: Operation) -> Decoded {

@@ -51,6 +51,10 @@ impl Ledger {
         self.runs.len()
     }
 
+    pub(super) fn knows(&self, run: Uuid) -> bool {
+        self.runs.contains_key(&run)
+    }
+
     /// Enters one operation. `posted_here` holds the ids that the same request has posted so far.
     pub(super) fn enter(
         &mut self,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::body::Decoded;
-use super::operation::{Operation, Route, Verb};
+use super::operation::{Feedback, Operation, Route, Verb};
 use super::run::Attachment;
 
 /// The fields that travel in parts of their own.
@@ -104,8 +104,7 @@ impl Assembly {
                 self.attachment(id, file, part);
                 Ok(())
             }
-            // Feedback travels in the same bodies; it is no run and so not looked at.
-            (None, Some(_), None) if kind == "feedback" => Ok(()),
+            (None, Some(id), None) if kind == "feedback" => self.feedback(id, &part),
             _ => Err(format!("part {name:?} has a name that says nothing")),
         }
     }
@@ -158,6 +157,14 @@ impl Assembly {
                 operation.fields.insert(field.to_owned(), value);
             }
             None => self.complain(format!("part {name:?} has no main part before it")),
+        }
+        Ok(())
+    }
+
+    fn feedback(&mut self, id: Uuid, part: &Part) -> Result<(), String> {
+        match Feedback::read(id, part.json()?) {
+            Ok(feedback) => self.decoded.feedback.push(feedback),
+            Err(what) => self.complain(format!("part {:?} {what}", part.name)),
         }
         Ok(())
     }

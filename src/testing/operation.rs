@@ -79,3 +79,37 @@ impl Operation {
         self.text("session_name").or_else(|| self.text("session_id"))
     }
 }
+
+/// What somebody thought of a run.
+#[derive(Debug, Clone)]
+pub(super) struct Feedback {
+    pub(super) id: Uuid,
+    pub(super) run_id: Uuid,
+    pub(super) trace_id: Uuid,
+    /// The row as it was sent.
+    pub(super) row: Value,
+}
+
+impl Feedback {
+    /// Reads a part; the error is the end of a sentence about it.
+    pub(super) fn read(id: Uuid, row: Value) -> Result<Self, String> {
+        let uuid = |key: &str| {
+            let text = row.get(key).and_then(Value::as_str);
+            text.and_then(|text| Uuid::try_parse(text).ok()).ok_or_else(|| format!("has no UUID for its {key}"))
+        };
+        if uuid("id")? != id {
+            return Err("has another id than its name".to_owned());
+        }
+        if row.get("key").and_then(Value::as_str).is_none_or(|key| key.trim().is_empty()) {
+            return Err("has no key".to_owned());
+        }
+        let score = row.get("score").unwrap_or(&Value::Null);
+        if !(score.is_null() || score.is_number() || score.is_boolean()) {
+            return Err("has a score that is neither a number nor a boolean".to_owned());
+        }
+        if row.get("comment").is_some_and(|comment| !(comment.is_null() || comment.is_string())) {
+            return Err("has a comment that is not a string".to_owned());
+        }
+        Ok(Self { id, run_id: uuid("run_id")?, trace_id: uuid("trace_id")?, row })
+    }
+}

@@ -64,6 +64,8 @@ pub struct ReceivedRun {
     pub reference_example_id: Option<String>,
     /// The attachments by name.
     pub attachments: BTreeMap<String, Attachment>,
+    /// The rows of its feedback as they were sent, each once, in the order of arrival.
+    pub feedback: Vec<Value>,
     /// What came beside the fields above.
     pub other: Map<String, Value>,
     /// How often the run was posted, resends included.
@@ -132,6 +134,7 @@ impl ReceivedRun {
             other: Map::new(),
             id,
             attachments,
+            feedback: Vec::new(),
             posts: 0,
             patches: 0,
         };

@@ -221,7 +221,7 @@ impl Exchange {
             action => action != Action::CloseBeforeAnswer,
         };
         let mut admitted = match decoded {
-            Ok(decoded) if taken => state.admit(decoded.operations),
+            Ok(decoded) if taken => state.admit(decoded),
             Ok(_) => Admitted::nothing(StatusCode::ACCEPTED, None),
             Err(reason) => Admitted::nothing(StatusCode::BAD_REQUEST, Some(reason)),
         };

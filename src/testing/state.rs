@@ -8,10 +8,11 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use uuid::Uuid;
 
+use super::body::Decoded;
 use super::faults::Script;
 use super::invariants;
 use super::ledger::{Entered, Ledger};
-use super::operation::{Operation, Verb};
+use super::operation::Verb;
 use super::run::ReceivedRequest;
 use super::store::Store;
 
@@ -77,12 +78,12 @@ pub(super) struct Admitted {
 }
 
 impl State {
-    /// Takes operations that are answered as received.
-    pub(super) fn admit(&mut self, operations: Vec<Operation>) -> Admitted {
+    /// Takes operations and feedback that are answered as received.
+    pub(super) fn admit(&mut self, decoded: Decoded) -> Admitted {
         let mut violations = Vec::new();
         let mut posts = HashSet::new();
         let mut status = StatusCode::ACCEPTED;
-        for mut operation in operations {
+        for mut operation in decoded.operations {
             violations.extend(invariants::check(&operation));
             if let Some(store) = &self.store {
                 store.fill_in(&mut operation);
@@ -93,6 +94,15 @@ impl State {
             }
             if let Some(store) = &mut self.store {
                 store.merge(operation, entered);
+            }
+        }
+        for feedback in decoded.feedback {
+            let subject = format!("feedback {}", feedback.id);
+            let run_id = feedback.run_id;
+            if !self.ledger.knows(run_id) {
+                violations.push(format!("{subject}: its run {run_id} was not received before it or with it"));
+            } else if self.store.as_mut().is_some_and(|store| !store.add_feedback(feedback)) {
+                violations.push(format!("{subject}: names another trace than its run {run_id}"));
             }
         }
         self.complain(violations);

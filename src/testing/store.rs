@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::dotted;
 use super::ledger::Entered;
-use super::operation::{Operation, Route, Verb};
+use super::operation::{Feedback, Operation, Route, Verb};
 use super::run::{Attachment, ReceivedRun};
 use super::tree::ReceivedTrace;
 
@@ -30,6 +30,7 @@ struct Held {
     id: Uuid,
     fields: Map<String, Value>,
     attachments: BTreeMap<String, Attachment>,
+    feedback: Vec<Feedback>,
     posts: u32,
     patches: u32,
     trace: usize,
@@ -110,6 +111,18 @@ impl Store {
         trace.told = false;
     }
 
+    /// Gives feedback to its run, in the place of what came with the same id. `false`: the run is in another trace.
+    pub(super) fn add_feedback(&mut self, feedback: Feedback) -> bool {
+        let Some(run) = self.by_id.get(&feedback.run_id).map(|at| &mut self.runs[*at]) else { return true };
+        let trace = run.text("trace_id").and_then(|trace| Uuid::try_parse(trace).ok());
+        let is_right = trace.is_none_or(|trace| trace == feedback.trace_id);
+        match run.feedback.iter_mut().find(|known| known.id == feedback.id) {
+            Some(known) => *known = feedback,
+            None => run.feedback.push(feedback),
+        }
+        is_right
+    }
+
     /// Every run in the order of arrival.
     pub(super) fn runs(&self) -> Vec<ReceivedRun> {
         self.runs.iter().map(Held::show).collect()
@@ -157,6 +170,7 @@ impl Store {
             id: operation.id,
             fields: Map::new(),
             attachments: BTreeMap::new(),
+            feedback: Vec::new(),
             posts: 0,
             patches: 0,
             trace,
@@ -179,6 +193,7 @@ impl Held {
 
     fn show(&self) -> ReceivedRun {
         let mut run = ReceivedRun::from_fields(self.id.to_string(), self.fields.clone(), self.attachments.clone());
+        run.feedback = self.feedback.iter().map(|feedback| feedback.row.clone()).collect();
         run.posts = self.posts;
         run.patches = self.patches;
         run

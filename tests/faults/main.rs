@@ -4,6 +4,7 @@ mod answers;
 #[path = "../common/mod.rs"]
 mod common;
 mod contained;
+mod feedback;
 mod limits;
 mod matrix;
 mod socket;

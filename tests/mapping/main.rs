@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod feedback;
 mod inherited;
 mod langfuse;
 mod openinference;

@@ -150,12 +150,41 @@ fn a_cleared_receiver_knows_nothing() {
 }
 
 #[test]
-fn feedback_is_let_through() {
+fn feedback_is_shown_with_its_run_once() {
     let local = LocalLangSmith::start().unwrap();
-    let name = format!("feedback.{}", crate::client::other_id());
-    let parts = post(&root(0)).json(&name, &json!({"trace_id": root(0)["id"]}));
-    assert_eq!(send_parts(&local, parts).unwrap(), 202);
+    let root = root(0);
+    let id = crate::client::other_id();
+    let name = format!("feedback.{id}");
+    let row = json!({"id": id, "run_id": root["id"], "trace_id": root["id"], "key": "k", "score": 1});
+    assert_eq!(send_parts(&local, post(&root).json(&name, &row)).unwrap(), 202);
+    assert_eq!(local.runs()[0].feedback, std::slice::from_ref(&row));
+    // It may come later than its run, and again.
+    assert_eq!(send_parts(&local, crate::client::Parts::default().json(&name, &row)).unwrap(), 202);
+    assert_eq!((local.received(), local.runs()[0].feedback.len()), (1, 1));
     assert_eq!(local.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn feedback_that_fits_no_run_is_a_violation() {
+    let (root, id, other) = (root(0), crate::client::other_id(), uuid::Uuid::from_u128(7));
+    let row = json!({"id": id, "run_id": root["id"], "trace_id": root["id"], "key": "k", "score": 1});
+    for (key, value, complaint) in [
+        ("id", json!(other), "another id"),
+        ("run_id", json!(other), "was not received"),
+        ("run_id", json!(null), "run_id"),
+        ("trace_id", json!(other), "another trace"),
+        ("trace_id", json!("x"), "trace_id"),
+        ("key", json!(" "), "has no key"),
+        ("score", json!("good"), "score"),
+        ("comment", json!(1), "comment"),
+    ] {
+        let local = LocalLangSmith::start().unwrap();
+        let mut row = row.clone();
+        row[key] = value;
+        send_parts(&local, post(&root).json(&format!("feedback.{id}"), &row)).unwrap();
+        let violations = local.violations();
+        assert!(violations.len() == 1 && violations[0].contains(complaint), "{key}: {violations:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod common;
 mod everywhere;
 mod failures;
+mod feedback;
 mod fields;
 mod hide;
 mod properties;

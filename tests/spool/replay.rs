@@ -2,8 +2,11 @@
 
 use crate::common::{self, assert_flawless, eventually, in_time, posts, LONG};
 use crate::{config, down, fill, listed, name, run, submit, Directory};
+use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+use opentelemetry::KeyValue;
 use opentelemetry_langsmith::testing::Fault;
-use opentelemetry_langsmith::{Client, DropReason, Stats};
+use opentelemetry_langsmith::{Client, DropReason, LangSmithSpanProcessor, Stats};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::fs::{self, File};
 use std::time::Duration;
 
@@ -152,6 +155,31 @@ fn an_outage_in_the_middle_of_a_file() {
         assert_flawless(&server, 8);
         let spool = client.spool();
         assert_eq!((spool.delivered, spool.delivered_runs, spool.waiting), (1, 8, 0), "{spool:?}");
+    });
+}
+
+/// Feedback is kept with its runs, and is none of them.
+#[test]
+fn feedback_waits_on_disk_too() {
+    in_time(|| {
+        let (server, directory) = (down(), Directory::new());
+        let processor = LangSmithSpanProcessor::new(config(&server, &directory).with_feedback(true)).unwrap();
+        let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+        for name in ["first", "second"] {
+            let mut span = provider.tracer("spool").start(name);
+            span.add_event("langsmith.feedback", vec![KeyValue::new("key", name), KeyValue::new("score", 1)]);
+        }
+        let _ = provider.shutdown();
+        assert!(!directory.waiting().is_empty());
+        server.respond([]);
+        let client = Client::new(config(&server, &directory)).unwrap();
+        assert!(server.wait_for_runs(2, LONG));
+        eventually("the files are gone", || client.spool().waiting == 0);
+        assert_eq!(client.spool().delivered_runs, 2);
+        assert_flawless(&server, 2);
+        for run in server.runs() {
+            assert_eq!((run.feedback.len(), &run.feedback[0]["key"]), (1, &serde_json::json!(run.name)));
+        }
     });
 }
 

@@ -99,7 +99,7 @@ pub(super) fn read(file: &[u8]) -> Result<Saved, String> {
     let raw = plain(&body, compressed).map_err(|reason| format!("its body is damaged: {reason}"))?;
     if content_type == multipart::CONTENT_TYPE && path == "runs/multipart" {
         let parts = multipart::read(&raw).ok_or("its body is damaged: a part is not whole")?;
-        let runs = multipart::by_run(&parts).len() as u64;
+        let runs = multipart::count_runs(&parts);
         let batch = Batch { body: body.clone(), compressed, raw_bytes: raw.len(), runs };
         return Ok(Saved { request: Request::Own(batch), runs });
     }
@@ -135,7 +135,8 @@ fn runs_in_json(raw: &[u8]) -> Result<u64, String> {
 /// The runs in a body with another boundary; 0 where the parts are written in another way than here.
 fn runs_in_parts(raw: &[u8]) -> u64 {
     let parts = multipart::read_any(raw).unwrap_or_default();
-    parts.iter().map(|part| &part.id).collect::<BTreeSet<_>>().len() as u64
+    let parts = parts.iter().filter(|part| part.operation != multipart::FEEDBACK);
+    parts.map(|part| &part.id).collect::<BTreeSet<_>>().len() as u64
 }
 
 impl Foreign {
