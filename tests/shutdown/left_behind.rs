@@ -69,7 +69,8 @@ fn a_hook_that_blocks() {
         let start = Instant::now();
         client.shutdown(Duration::from_millis(300)).unwrap_err();
         assert!(start.elapsed() < Duration::from_millis(300) + LATE, "{:?}", start.elapsed());
-        assert_eq!(client.stats().dropped(DropReason::ShutDown), 3);
+        // The deadline holds on a busy machine too, where the sender's thread may count a moment later.
+        eventually("all are counted", || client.stats().dropped(DropReason::ShutDown) == 3);
         let _ = client.shutdown(LONG);
     });
 }
