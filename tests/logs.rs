@@ -5,54 +5,20 @@
 
 mod common;
 
+use common::log::Log;
 use common::{config, eventually, server, KEY, LONG};
 use opentelemetry_langsmith::testing::Fault;
 use opentelemetry_langsmith::{Client, Config, Run, RunType};
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::util::SubscriberInitExt;
 
-/// Keeps all that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Log {
-    /// The lines so far; they are forgotten.
-    fn take(&self) -> Vec<String> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
-    }
-
-    /// Waits for a line with this word in it, and gives back all lines.
-    fn wait_for(&self, word: &str) -> Vec<String> {
-        let mut lines = Vec::new();
-        eventually(&format!("a line with {word:?} in it"), || {
-            lines.extend(self.take());
-            lines.iter().any(|line| line.contains(word))
-        });
-        lines
-    }
+/// Waits for a line with this word in it, and gives back all lines.
+fn wait_for(log: &Log, word: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    eventually(&format!("a line with {word:?} in it"), || {
+        lines.extend(log.take());
+        lines.iter().any(|line| line.contains(word))
+    });
+    lines
 }
 
 fn submit(client: &Client) {
@@ -71,24 +37,17 @@ fn trouble(log: &Log, fault: Fault, change: impl FnOnce(Config) -> Config, word:
         submit(&client);
         client.flush(LONG).unwrap_err();
     }
-    let mut lines = log.wait_for(word);
+    let mut lines = wait_for(log, word);
     client.shutdown(LONG).unwrap_err();
-    lines.extend(log.wait_for("not all of 9 runs"));
+    lines.extend(wait_for(log, "not all of 9 runs"));
     assert_eq!(lines.iter().filter(|line| line.contains(word)).count(), 1, "told once: {lines:#?}");
     lines
 }
 
 #[test]
 fn what_is_logged() {
-    let log = Log::default();
     // Everything of everybody, what is not meant for people included.
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish()
-        .try_init()
-        .unwrap();
+    let log = Log::start("trace");
     let mut all = Vec::new();
 
     // Nothing is said when all is well.
@@ -123,7 +82,7 @@ fn what_is_logged() {
     for _ in 0..200 {
         submit(&client);
     }
-    let lines = log.wait_for("queue full");
+    let lines = wait_for(&log, "queue full");
     assert_eq!(lines.iter().filter(|line| line.contains("queue full")).count(), 1, "{lines:#?}");
     all.extend(lines);
     let _ = client.shutdown(Duration::ZERO);

@@ -157,22 +157,12 @@ impl Converter {
     /// Makes a run of a root that goes on with a full trace, which is over if it is `ended`.
     pub(crate) fn root(&self, node: &Node, ended: bool) -> Run {
         let trace = node.trace();
+        let name = shorten_name(trace.name()).map_or_else(|| trace.name().clone(), Into::into);
         let mut run = Run {
-            dotted_order: node.dotted_order(),
-            name: shorten_name(trace.name()).map_or_else(|| trace.name().clone(), Into::into),
-            run_type: RunType::Chain,
-            start: node.start(),
             end: trace.end().filter(|_| ended),
             project: node.shared().and_then(|shared| shared.project.clone()),
             tags: node.shared().map_or_else(Vec::new, |shared| shared.tags.clone()),
-            inputs: None,
-            outputs: None,
-            error: None,
-            events: None,
-            extra: Extra::default(),
-            reference_example_id: None,
-            attachments: Vec::new(),
-            feedback: Vec::new(),
+            ..Run::bare(node.dotted_order(), name, RunType::Chain, node.start())
         };
         let metadata = &mut run.extra.metadata;
         metadata.insert_str("continues_trace_id", &trace.id().to_string());

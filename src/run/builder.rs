@@ -43,23 +43,7 @@ impl RunBuilder {
         let start = Timestamp::now();
         let failed =
             (name.is_empty() || shorten_name(&name).is_some()).then(|| RunError::Name(name.chars().take(40).collect()));
-        let run = Run {
-            dotted_order: DottedOrder::with_segments(0),
-            name,
-            run_type,
-            start,
-            end: None,
-            project: None,
-            tags: Vec::new(),
-            inputs: None,
-            outputs: None,
-            error: None,
-            events: None,
-            extra: Extra::default(),
-            reference_example_id: None,
-            attachments: Vec::new(),
-            feedback: Vec::new(),
-        };
+        let run = Run::bare(DottedOrder::with_segments(0), name, run_type, start);
         Self { run, id: None, parent: None, before: Extra::default(), failed }
     }
 

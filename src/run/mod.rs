@@ -92,6 +92,32 @@ pub(crate) struct Attachment {
 }
 
 impl Run {
+    /// A run with nothing in it.
+    pub(crate) fn bare(
+        dotted_order: DottedOrder,
+        name: Cow<'static, str>,
+        run_type: RunType,
+        start: Timestamp,
+    ) -> Self {
+        Self {
+            dotted_order,
+            name,
+            run_type,
+            start,
+            end: None,
+            project: None,
+            tags: Vec::new(),
+            inputs: None,
+            outputs: None,
+            error: None,
+            events: None,
+            extra: Extra::default(),
+            reference_example_id: None,
+            attachments: Vec::new(),
+            feedback: Vec::new(),
+        }
+    }
+
     /// Begins a run that starts now and is the root of its trace, until [`RunBuilder::child_of`] or
     /// [`RunBuilder::start_time`] say otherwise.
     ///

@@ -97,7 +97,7 @@ fn a_refused_key_is_not_tried_over_and_over() {
 #[test]
 fn a_key_that_begins_to_work() {
     in_time(|| {
-        let log = Log::start();
+        let log = Log::start("info");
         let server = server();
         server.respond(Fault::status(403).forever());
         let interval = Duration::from_millis(100);
@@ -194,7 +194,7 @@ fn what_waits_too_long_for_a_key_is_given_up() {
 #[test]
 fn a_quota_that_is_used_up() {
     in_time(|| {
-        let log = Log::start();
+        let log = Log::start("info");
         let server = server();
         let body = r#"{"detail":"Monthly unique traces usage limit exceeded"}"#;
         server.respond(Fault::status(429).body(body).forever());
@@ -228,7 +228,7 @@ fn a_rate_limit_that_speaks_of_a_quota() {
 #[test]
 fn a_rate_limit_that_does_not_end() {
     in_time(|| {
-        let log = Log::start();
+        let log = Log::start("info");
         let server = server();
         server.respond(Fault::status(429).forever());
         let config = one_by_one(&server).with_concurrency(2).with_retry_deadline(Duration::from_millis(400));

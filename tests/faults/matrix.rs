@@ -57,7 +57,7 @@ fn nobody() -> Place {
 
 /// `tries`: how many requests are expected; 0 for at least one. `log`: what the one line says; empty for no line.
 fn row(name: &str, place: Place, tries: usize, end: End, log: &str) {
-    let lines = Log::start();
+    let lines = Log::start("info");
     let Place { endpoint, tries: tried, _server } = place;
     // Some lines name the endpoint and some the run. The port may have been another server's before.
     let port = format!(":{}", endpoint.rsplit(':').next().unwrap_or_default());

@@ -25,19 +25,16 @@ fn retry_after_is_honoured() {
 
 #[test]
 fn retry_after_is_capped() {
-    for after in ["99999", "18446744073709551615", "Fri, 31 Dec 2999 23:59:59 GMT"] {
-        let server = server();
-        server.respond(Fault::status(503).header("retry-after", after).times(2));
-        let client = Client::new(config(&server)).unwrap();
-        submit(&client, 1);
-        assert!(server.wait_for_runs(1, LONG), "{after}");
-        client.shutdown(LONG).unwrap();
-    }
+    assert_waits_little(["99999", "18446744073709551615", "Fri, 31 Dec 2999 23:59:59 GMT"]);
 }
 
 #[test]
 fn retry_after_that_makes_no_sense() {
-    for after in ["", "soon", "-1", "1.5", "0", "99999999999999999999999", "Fri, 31 Dec 1999 23:59:59 GMT"] {
+    assert_waits_little(["", "soon", "-1", "1.5", "0", "99999999999999999999999", "Fri, 31 Dec 1999 23:59:59 GMT"]);
+}
+
+fn assert_waits_little<const WAITS: usize>(waits: [&str; WAITS]) {
+    for after in waits {
         let server = server();
         server.respond(Fault::status(503).header("retry-after", after).times(2));
         let client = Client::new(config(&server)).unwrap();

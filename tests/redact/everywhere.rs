@@ -1,5 +1,6 @@
 //! A secret in every possible place of many spans is found nowhere outside.
 
+use crate::common::log::Log;
 use crate::common::{assert_adds_up, config, server, span, with, CountedIds, LONG};
 use base64::prelude::{Engine, BASE64_STANDARD};
 use opentelemetry::propagation::TextMapPropagator;
@@ -17,11 +18,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sdk::trace::SpanExporter as _;
 use opentelemetry_sdk::Resource;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is searched for: no spelling of the secret is without it.
 const CORE: &str = "q7zx9w2k4m8p";
@@ -34,44 +31,8 @@ fn redactor() -> Redactor {
     Redactor::new().with_pattern("(?i)hush-[0-9a-z]{12}", MARKER).unwrap()
 }
 
-/// Keeps all that is logged in this process.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-/// Lines are written by threads of the crate's own, so the subscriber is that of the whole process.
-fn log() -> &'static Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
-        subscriber.finish().try_init().unwrap();
-        log
-    })
+fn log() -> Log {
+    Log::start("trace")
 }
 
 /// JSON with the secret in values and names, nested, escaped, in strings that hold JSON, and in text after it.
