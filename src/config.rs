@@ -147,7 +147,7 @@ impl Default for Config {
             batch_bytes: 20 << 20,
             flush_interval: Duration::from_millis(500),
             queue_bytes: 256 << 20,
-            concurrency: 32,
+            concurrency: 64,
             compression_level: Some(1),
             retry: Retry {
                 deadline: Duration::from_secs(120),

@@ -34,7 +34,7 @@ impl Config {
         self
     }
 
-    /// The most requests on their way at once, 1 to 1,000; 32 by default. Few are used unless
+    /// The most requests on their way at once, 1 to 1,000; 64 by default. Few are used unless
     /// answers are slow.
     pub fn with_concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests;
