@@ -37,10 +37,31 @@ impl RunId {
         &self.0
     }
 
-    pub(crate) fn push_to(self, out: &mut String) {
-        let mut text = Uuid::encode_buffer();
-        out.push_str(self.0.hyphenated().encode_lower(&mut text));
+    /// The id as it is displayed.
+    #[inline]
+    pub(crate) fn text(self) -> [u8; TEXT] {
+        let mut digits = [[0; 2]; 16];
+        for (digits, byte) in digits.iter_mut().zip(self.0.as_bytes()) {
+            *digits = [digit(byte >> 4), digit(byte & 15)];
+        }
+        let digits = digits.as_flattened();
+        let mut text = [b'-'; TEXT];
+        text[..8].copy_from_slice(&digits[..8]);
+        text[9..13].copy_from_slice(&digits[8..12]);
+        text[14..18].copy_from_slice(&digits[12..16]);
+        text[19..23].copy_from_slice(&digits[16..20]);
+        text[24..].copy_from_slice(&digits[20..]);
+        text
     }
+}
+
+/// Characters of an id.
+pub(super) const TEXT: usize = 36;
+
+/// Without a branch or a table, so that all digits are made at once.
+#[inline]
+fn digit(number: u8) -> u8 {
+    number + if number < 10 { b'0' } else { b'a' - 10 }
 }
 
 impl From<Uuid> for RunId {
@@ -72,5 +93,19 @@ impl fmt::Display for RunId {
 impl fmt::Debug for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_text_is_what_is_displayed(id: u128) {
+            let id = RunId(Uuid::from_u128(id));
+            prop_assert_eq!(String::from_utf8(id.text().to_vec()), Ok(id.to_string()));
+        }
     }
 }

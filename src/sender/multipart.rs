@@ -29,6 +29,40 @@ pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, c
     body.extend_from_slice(b"\r\n");
 }
 
+/// Begins a part of JSON that is written right into the body, and ended by [`end_json`].
+#[inline]
+pub(crate) fn begin_json(body: &mut Vec<u8>, operation: &str, id: &str, field: &str) -> JsonPart {
+    body.extend_from_slice(HEAD.as_bytes());
+    for piece in [operation, id, field] {
+        body.extend_from_slice(piece.as_bytes());
+    }
+    body.extend_from_slice(b"\"\r\nContent-Type: application/json\r\nContent-Length: ");
+    let length = body.len();
+    // Most of these parts have a length of three digits.
+    body.extend_from_slice(b"000\r\n\r\n");
+    JsonPart { length: length..length + 3, content: body.len() }
+}
+
+/// A part that is being written.
+pub(crate) struct JsonPart {
+    /// Where its length belongs.
+    length: Range<usize>,
+    content: usize,
+}
+
+/// Ends the last part of the body.
+#[inline]
+pub(crate) fn end_json(body: &mut Vec<u8>, part: JsonPart) {
+    let mut length = itoa::Buffer::new();
+    let length = length.format(body.len() - part.content).as_bytes();
+    body.extend_from_slice(b"\r\n");
+    if length.len() == part.length.len() {
+        body[part.length].copy_from_slice(length);
+    } else {
+        body.splice(part.length, length.iter().copied());
+    }
+}
+
 /// A part of a body that this crate wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -106,6 +140,19 @@ pub(crate) fn count_runs(parts: &[Part]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_written_in_place_is_like_any_other() {
+        for length in [0, 9, 10, 99, 100, 999, 1000, 12_345] {
+            let content = vec![b'1'; length];
+            let (mut plain, mut in_place) = (Vec::new(), Vec::new());
+            push_part(&mut plain, &["post.", "7", ".extra"], "application/json", &content);
+            let part = begin_json(&mut in_place, "post.", "7", ".extra");
+            in_place.extend_from_slice(&content);
+            end_json(&mut in_place, part);
+            assert_eq!(String::from_utf8(in_place), String::from_utf8(plain));
+        }
+    }
 
     /// In the bodies of other SDKs it may stand anywhere.
     #[test]
