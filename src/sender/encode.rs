@@ -8,10 +8,10 @@ use crate::run::{Feedback, Project, Run};
 /// What every run of this sender shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The configured project.
-    pub(crate) project: String,
+    /// The configured project's name, as a JSON string.
+    project: String,
     /// `"sdk":…,"language":"rust",…`: members of `extra.runtime`, written once a process.
-    pub(crate) runtime: String,
+    runtime: String,
 }
 
 impl Shared {
@@ -28,7 +28,9 @@ impl Shared {
         }
         let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         runtime.insert_str("platform", &platform);
-        Self { project: project.to_owned(), runtime: runtime.members().to_owned() }
+        let mut name = String::new();
+        write_string(&mut name, project);
+        Self { project: name, runtime: runtime.members().to_owned() }
     }
 }
 
@@ -55,7 +57,7 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
 
     let part = begin_json(body, prefix, id, "");
     write_main(run, shared, body);
-    end_json(body, part);
+    end_json(body, &part);
     for (field, json) in [(".inputs", &run.inputs), (".outputs", &run.outputs), (".events", &run.events)] {
         if let Some(json) = json {
             push_part(body, &[prefix, id, field], "application/json", json.as_str().as_bytes());
@@ -63,11 +65,11 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
     }
     let part = begin_json(body, prefix, id, ".extra");
     write_extra(run, shared, body);
-    end_json(body, part);
+    end_json(body, &part);
     if let Some(error) = &run.error {
         let part = begin_json(body, prefix, id, ".error");
         push_string(body, error);
-        end_json(body, part);
+        end_json(body, &part);
     }
     for attachment in &run.attachments {
         let name = ["attachment.", id, ".", &escape(&attachment.name)];
@@ -111,9 +113,13 @@ fn write_main(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
             body.extend_from_slice(&id.text());
             push(body, "\"");
         }
-        named => {
+        Some(Project::Name(name)) => {
             push(body, "\",\"session_name\":");
-            push_string(body, if let Some(Project::Name(name)) = named { name } else { &shared.project });
+            push_string(body, name);
+        }
+        None => {
+            push(body, "\",\"session_name\":");
+            push(body, &shared.project);
         }
     }
     if run.end.is_some() {

@@ -40,26 +40,27 @@ pub(crate) fn begin_json(body: &mut Vec<u8>, operation: &str, id: &str, field: &
     let length = body.len();
     // Most of these parts have a length of three digits.
     body.extend_from_slice(b"000\r\n\r\n");
-    JsonPart { length: length..length + 3, content: body.len() }
+    JsonPart { length, content: body.len() }
 }
 
 /// A part that is being written.
 pub(crate) struct JsonPart {
     /// Where its length belongs.
-    length: Range<usize>,
+    length: usize,
     content: usize,
 }
 
 /// Ends the last part of the body.
 #[inline]
-pub(crate) fn end_json(body: &mut Vec<u8>, part: JsonPart) {
-    let mut length = itoa::Buffer::new();
-    let length = length.format(body.len() - part.content).as_bytes();
+pub(crate) fn end_json(body: &mut Vec<u8>, part: &JsonPart) {
+    let length = body.len() - part.content;
     body.extend_from_slice(b"\r\n");
-    if length.len() == part.length.len() {
-        body[part.length].copy_from_slice(length);
+    let place = part.length..part.length + 3;
+    if let 100..1000 = length {
+        let digit = |number: usize| b'0' + (number % 10).to_le_bytes()[0];
+        body[place].copy_from_slice(&[digit(length / 100), digit(length / 10), digit(length)]);
     } else {
-        body.splice(part.length, length.iter().copied());
+        body.splice(place, itoa::Buffer::new().format(length).bytes());
     }
 }
 
@@ -149,7 +150,7 @@ mod tests {
             push_part(&mut plain, &["post.", "7", ".extra"], "application/json", &content);
             let part = begin_json(&mut in_place, "post.", "7", ".extra");
             in_place.extend_from_slice(&content);
-            end_json(&mut in_place, part);
+            end_json(&mut in_place, &part);
             assert_eq!(String::from_utf8(in_place), String::from_utf8(plain));
         }
     }
