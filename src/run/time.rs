@@ -61,7 +61,7 @@ impl Timestamp {
         text[11..13].copy_from_slice(&second[9..11]);
         text[14..16].copy_from_slice(&second[11..13]);
         text[17..19].copy_from_slice(&second[13..]);
-        text[20..26].copy_from_slice(&micros);
+        text[20..26].copy_from_slice(micros.as_flattened());
         text
     }
 
@@ -71,7 +71,7 @@ impl Timestamp {
         let (second, micros) = self.parts();
         let mut text = [b'Z'; COMPACT];
         text[..15].copy_from_slice(&second);
-        text[15..21].copy_from_slice(&micros);
+        text[15..21].copy_from_slice(micros.as_flattened());
         text
     }
 
@@ -82,7 +82,7 @@ impl Timestamp {
 
     /// `20261120T193037` and `016758`.
     #[inline]
-    fn parts(self) -> ([u8; 15], [u8; 6]) {
+    fn parts(self) -> ([u8; 15], [[u8; 2]; 3]) {
         let number = self.0 / SECOND;
         let mut last = LAST_SECOND.get();
         if last.number != number {
@@ -90,10 +90,7 @@ impl Timestamp {
             LAST_SECOND.set(last);
         }
         let micros = u32::try_from(self.0 % SECOND).unwrap_or(0);
-        let [a, b] = two_digits(micros / 10_000);
-        let [c, d] = two_digits(micros / 100 % 100);
-        let [e, f] = two_digits(micros % 100);
-        (last.compact, [a, b, c, d, e, f])
+        (last.compact, [micros / 10_000, micros / 100 % 100, micros % 100].map(two_digits))
     }
 }
 
@@ -118,10 +115,19 @@ impl Second {
     fn new(number: i64) -> Self {
         let time = DateTime::from_timestamp(number, 0).unwrap_or_default();
         let year = time.year().unsigned_abs();
-        let [[y, e], [a, r]] = [two_digits(year / 100), two_digits(year % 100)];
-        let [[m, o], [d, n]] = [two_digits(time.month()), two_digits(time.day())];
-        let [[h, i], [t, u], [s, v]] = [two_digits(time.hour()), two_digits(time.minute()), two_digits(time.second())];
-        Self { number, compact: [y, e, a, r, m, o, d, n, b'T', h, i, t, u, s, v] }
+        let mut compact = *b"00000000T000000";
+        for (place, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (4, time.month()),
+            (6, time.day()),
+            (9, time.hour()),
+            (11, time.minute()),
+            (13, time.second()),
+        ] {
+            compact[place..place + 2].copy_from_slice(&two_digits(number));
+        }
+        Self { number, compact }
     }
 }
 

@@ -55,21 +55,21 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
     let id = run.dotted_order.id_text();
     let prefix = operation.prefix();
 
-    let part = begin_json(body, prefix, id, "");
+    let begin = begin_json(body, prefix, id, "");
     write_main(run, shared, body);
-    end_json(body, &part);
+    end_json(body, begin);
     for (field, json) in [(".inputs", &run.inputs), (".outputs", &run.outputs), (".events", &run.events)] {
         if let Some(json) = json {
             push_part(body, &[prefix, id, field], "application/json", json.as_str().as_bytes());
         }
     }
-    let part = begin_json(body, prefix, id, ".extra");
+    let begin = begin_json(body, prefix, id, ".extra");
     write_extra(run, shared, body);
-    end_json(body, &part);
+    end_json(body, begin);
     if let Some(error) = &run.error {
-        let part = begin_json(body, prefix, id, ".error");
+        let begin = begin_json(body, prefix, id, ".error");
         push_string(body, error);
-        end_json(body, &part);
+        end_json(body, begin);
     }
     for attachment in &run.attachments {
         let name = ["attachment.", id, ".", &escape(&attachment.name)];
