@@ -71,7 +71,7 @@ impl Orders {
         let (last, next) = (std::mem::take(&mut self.at).upgrade(), Arc::downgrade(to));
         let (mut from, mut to) = (last.as_ref(), to);
         loop {
-            while let Some(left) = from.filter(|from| from.depth() >= to.depth() && !Arc::ptr_eq(from, to)) {
+            while let Some(left) = from.filter(|from| from.depth() > to.depth()) {
                 if !left.is_left_out() {
                     self.order.pop();
                 }
