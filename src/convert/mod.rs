@@ -38,8 +38,8 @@ mod vercel;
 
 use crate::hooks::Hide;
 use crate::json::{write_array, write_hex, Object};
-use crate::lineage::Node;
-use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
+use crate::lineage::{Node, Orders};
+use crate::run::{shorten_name, DottedOrder, Extra, Project, Run, RunType, Timestamp};
 use bubble::Bubble;
 pub(crate) use counted::is_counted;
 use draft::{insert_any, with_member, Draft, Memory};
@@ -126,6 +126,7 @@ pub(crate) struct Converter {
     hide: Hide,
     frame: Frame,
     memory: Memory,
+    orders: Orders,
     bubble: Bubble,
 }
 
@@ -133,7 +134,8 @@ impl Converter {
     /// `bubble_io` is [`Config::with_bubble_io`](crate::Config::with_bubble_io).
     pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide, bubble_io: Option<bool>) -> Self {
         let (event_limits, bubble) = (EventLimits::default(), Bubble::new(bubble_io));
-        Self { origin, options, event_limits, hide, frame: Frame::default(), memory: Memory::default(), bubble }
+        let (frame, memory, orders) = (Frame::default(), Memory::default(), Orders::default());
+        Self { origin, options, event_limits, hide, frame, memory, orders, bubble }
     }
 
     pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
@@ -213,7 +215,7 @@ impl Converter {
         }
         add_usage(&mut draft, node);
         self.memory = std::mem::take(&mut draft.memory);
-        let mut run = finish(span, node, draft);
+        let mut run = finish(span, node, self.orders.of(node), draft);
         if run.project.is_none() {
             run.project = origin.and_then(|origin| origin.project.clone());
         }
@@ -222,6 +224,7 @@ impl Converter {
 
     /// Takes back the memory of a run that is encoded.
     pub(crate) fn recycle(&mut self, run: Run) {
+        self.orders.recycle(run.dotted_order);
         let mut extra = run.extra;
         for object in [&mut extra.metadata, &mut extra.invocation_params, &mut extra.otel, &mut extra.runtime] {
             object.clear();
@@ -374,8 +377,7 @@ fn settle_type(draft: &mut Draft<'_>) {
     }
 }
 
-fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
-    let dotted_order = node.dotted_order();
+fn finish(span: &SpanData, node: &Node, dotted_order: DottedOrder, mut draft: Draft<'_>) -> Run {
     for (name, wanted) in std::mem::take(&mut draft.placement) {
         let below = dotted_order.as_str().strip_prefix(wanted.as_str());
         let used = dotted_order.ids().any(|id| id.to_string() == wanted)

@@ -20,6 +20,8 @@ pub(crate) struct LocalTrace {
     /// 1 for a trace that is whole or begins.
     part: u32,
     runs: AtomicUsize,
+    /// How many of them a hook has left out.
+    left_out: AtomicUsize,
     /// A filter has left a span out of it.
     filtered: AtomicBool,
     /// Sampling leaves it out, unless there is an error in it.
@@ -49,6 +51,7 @@ impl LocalTrace {
             has_root: above.is_none(),
             part: 1,
             runs: AtomicUsize::new(1),
+            left_out: AtomicUsize::new(0),
             filtered: AtomicBool::new(false),
             undecided: false,
             late: false,
@@ -92,6 +95,15 @@ impl LocalTrace {
 
     pub(super) fn set_filtered(&self) {
         self.filtered.store(true, Ordering::Relaxed);
+    }
+
+    /// How many runs were left out of it by a hook. As long as it stays the same, nobody moves up.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_left_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Release);
     }
 
     /// Whether its first run here had ended before this part of it began.

@@ -12,6 +12,7 @@ mod inherited;
 mod live;
 mod local_trace;
 mod node;
+mod orders;
 mod overrides;
 mod place;
 mod remote;
@@ -23,6 +24,7 @@ pub(crate) use inherited::tags;
 pub(crate) use live::{Ending, Live, Opened};
 pub(crate) use local_trace::LocalTrace;
 pub(crate) use node::Node;
+pub(crate) use orders::Orders;
 pub(crate) use overrides::Overrides;
 #[cfg(feature = "testing")]
 pub(crate) use place::alone;

@@ -177,7 +177,7 @@ impl Node {
         !matches!(self.above, Above::Node(_))
     }
 
-    /// Times and ids from the root down.
+    /// Times and ids from the root down. [`Orders`](super::Orders) has them for many nodes of a tree.
     pub(crate) fn dotted_order(&self) -> DottedOrder {
         // Most chains are short, and need no memory for the way up.
         let mut nearest = [self; 8];
@@ -192,25 +192,48 @@ impl Node {
             length += 1;
             match node.above() {
                 Above::Node(parent) => node = parent,
-                Above::Order(order) => break Some(order),
+                Above::Order(order) => break Some(&**order),
                 Above::Nothing => break None,
             }
         };
         let mut dotted_order = DottedOrder::with_segments(self.depth());
-        if let Some(order) = order {
-            dotted_order.extend(order);
-        }
+        dotted_order.become_like(order);
         for node in further.iter().rev().chain(nearest[..length.min(nearest.len())].iter().rev()) {
             dotted_order.push(node.id, node.start);
         }
         dotted_order
     }
 
+    /// What the last segment of its dotted order is made of.
+    pub(super) fn segment(&self) -> (RunId, Timestamp) {
+        (self.id, self.start)
+    }
+
+    /// What it stood under at first.
+    pub(super) fn first_parent(&self) -> Option<&Arc<Self>> {
+        match &self.above {
+            Above::Node(parent) => Some(parent),
+            Above::Order(_) | Above::Nothing => None,
+        }
+    }
+
+    /// The run that was made elsewhere, if it stood under one at first.
+    pub(super) fn first_order(&self) -> Option<&DottedOrder> {
+        match &self.above {
+            Above::Order(order) => Some(order),
+            Above::Node(_) | Above::Nothing => None,
+        }
+    }
+
+    pub(super) fn is_left_out(&self) -> bool {
+        self.fate.load(Ordering::Acquire) == LEFT_OUT
+    }
+
     /// What it stands under: the nearest run that is not left out.
     fn above(&self) -> &Above {
         let mut above = &self.above;
         while let Above::Node(parent) = above {
-            if parent.fate.load(Ordering::Acquire) != LEFT_OUT {
+            if !parent.is_left_out() {
                 break;
             }
             above = &parent.above;
@@ -241,7 +264,11 @@ impl Node {
 
     /// Leaves the run out, if nobody was told of it yet. Says whether it did.
     pub(crate) fn leave_out(&self) -> bool {
-        self.fate.compare_exchange(UNSAID, LEFT_OUT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        let left_out = self.fate.compare_exchange(UNSAID, LEFT_OUT, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if left_out {
+            self.trace.note_left_out();
+        }
+        left_out
     }
 
     /// Whether the run, or one above it, has this id.

@@ -1,13 +1,13 @@
-use super::{RunId, Timestamp};
+use super::{id, time, RunId, Timestamp};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
 /// Characters of the time in a segment: `20261120T193037016758Z`.
-const TIME: usize = 22;
+const TIME: usize = time::COMPACT;
 /// Characters of an id.
-const ID: usize = 36;
+const ID: usize = id::TEXT;
 /// Characters of a whole segment. Segments are joined by a dot.
 const SEGMENT: usize = TIME + ID;
 /// A text of more segments than this is refused when it comes from outside.
@@ -66,16 +66,33 @@ impl DottedOrder {
 
     /// Appends a segment. The caller sees to it that times do not decrease and ids differ.
     pub(crate) fn push(&mut self, id: RunId, start: Timestamp) {
-        if !self.0.is_empty() {
-            self.0.push('.');
-        }
-        start.push_compact(&mut self.0);
-        id.push_to(&mut self.0);
+        // With a dot before it and zeros behind it, to a length that is quick to check.
+        let mut text = [0; 64];
+        text[0] = b'.';
+        text[1..=TIME].copy_from_slice(&start.compact());
+        text[1 + TIME..=SEGMENT].copy_from_slice(&id.text());
+        let text = std::str::from_utf8(&text).unwrap_or_default();
+        self.0.push_str(&text[usize::from(self.0.is_empty())..=SEGMENT]);
     }
 
-    pub(crate) fn extend(&mut self, other: &Self) {
-        debug_assert!(self.0.is_empty());
-        self.0.push_str(&other.0);
+    /// Takes off the last segment.
+    pub(crate) fn pop(&mut self) {
+        self.0.truncate(self.0.len().saturating_sub(SEGMENT + 1));
+    }
+
+    /// Becomes the same as another one, in the memory that it has, with room for one more segment.
+    /// Without another one it is to be filled again.
+    pub(crate) fn become_like(&mut self, other: Option<&Self>) {
+        self.0.clear();
+        if let Some(other) = other {
+            self.0.reserve(other.0.len() + 1 + SEGMENT);
+            self.0.push_str(&other.0);
+        }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity()
     }
 
     /// The text.
@@ -136,14 +153,17 @@ impl DottedOrder {
         parse_time(&segment[..TIME]).unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn id_text(&self) -> &str {
         &self.0[self.0.len() - ID..]
     }
 
+    #[inline]
     pub(crate) fn trace_id_text(&self) -> &str {
         &self.0[TIME..SEGMENT]
     }
 
+    #[inline]
     pub(crate) fn parent_id_text(&self) -> Option<&str> {
         let end = self.0.len().checked_sub(SEGMENT + 1)?;
         Some(&self.0[end - ID..end])
@@ -173,9 +193,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     let second = NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S").ok()?.and_utc().timestamp();
     // A leap second (60) or a year before 1970 would not print back as it was written.
     let moment = Timestamp::from_microseconds(second.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)?);
-    let mut printed = String::with_capacity(TIME);
-    moment.push_compact(&mut printed);
-    (printed == text).then_some(moment)
+    (moment.compact() == text.as_bytes()).then_some(moment)
 }
 
 /// Why a text is no dotted order.

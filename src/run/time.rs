@@ -1,7 +1,7 @@
 //! Moments as LangSmith writes them: UTC, microseconds, a year of four digits.
 
-use chrono::{DateTime, Utc};
-use std::cell::RefCell;
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970. Always within 1970 to 9999, where both of the formats that LangSmith uses and the
@@ -51,70 +51,93 @@ impl Timestamp {
     }
 
     /// `2026-11-20T19:30:37.016758+00:00`
-    pub(crate) fn push_rfc3339(self, out: &mut String) {
-        self.push(out, |second| &second.rfc3339, "+00:00");
+    #[inline]
+    pub(crate) fn rfc3339(self) -> [u8; RFC3339] {
+        let (second, micros) = self.parts();
+        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
+        text[..4].copy_from_slice(&second[..4]);
+        text[5..7].copy_from_slice(&second[4..6]);
+        text[8..10].copy_from_slice(&second[6..8]);
+        text[11..13].copy_from_slice(&second[9..11]);
+        text[14..16].copy_from_slice(&second[11..13]);
+        text[17..19].copy_from_slice(&second[13..]);
+        text[20..26].copy_from_slice(micros.as_flattened());
+        text
     }
 
     /// `20261120T193037016758Z`, as a dotted order has it.
-    pub(crate) fn push_compact(self, out: &mut String) {
-        self.push(out, |second| &second.compact, "Z");
+    #[inline]
+    pub(crate) fn compact(self) -> [u8; COMPACT] {
+        let (second, micros) = self.parts();
+        let mut text = [b'Z'; COMPACT];
+        text[..15].copy_from_slice(&second);
+        text[15..21].copy_from_slice(micros.as_flattened());
+        text
     }
 
-    fn push(self, out: &mut String, form: impl Fn(&Second) -> &String, end: &str) {
-        SECONDS.with_borrow_mut(|seconds| {
-            let number = self.0 / SECOND;
-            let second = &mut seconds[usize::try_from(number).unwrap_or(0) % KEPT];
-            if second.number != number {
-                *second = Second::new(number);
-            }
-            out.push_str(form(second));
-        });
-        let micros = usize::try_from(self.0 % SECOND).unwrap_or(0);
-        for pair in [micros / 10_000, micros / 100 % 100, micros % 100] {
-            out.push_str(&PAIRS[2 * pair..2 * pair + 2]);
+    /// The same as [`Self::rfc3339`], appended.
+    pub(crate) fn push_rfc3339(self, out: &mut String) {
+        out.push_str(std::str::from_utf8(&self.rfc3339()).unwrap_or_default());
+    }
+
+    /// `20261120T193037` and `016758`.
+    #[inline]
+    fn parts(self) -> ([u8; 15], [[u8; 2]; 3]) {
+        let number = self.0 / SECOND;
+        let mut last = LAST_SECOND.get();
+        if last.number != number {
+            last = Second::new(number);
+            LAST_SECOND.set(last);
         }
-        out.push_str(end);
+        let micros = u32::try_from(self.0 % SECOND).unwrap_or(0);
+        (last.compact, [micros / 10_000, micros / 100 % 100, micros % 100].map(two_digits))
     }
 }
 
-/// Spans come in time order, more or less, so the last few seconds are kept as text: asking the
-/// calendar costs more than all the rest of a timestamp.
-const KEPT: usize = 4;
+/// Characters of both forms.
+pub(super) const RFC3339: usize = 32;
+pub(super) const COMPACT: usize = 22;
 
+// Most times of a trace lie in the same second as the one before.
 thread_local! {
-    static SECONDS: RefCell<[Second; KEPT]> = const { RefCell::new([const { Second::nothing() }; KEPT]) };
+    static LAST_SECOND: Cell<Second> = const { Cell::new(Second { number: 0, compact: *b"19700101T000000" }) };
 }
 
-/// A second of the calendar, up to where the fraction begins.
+/// A second of the calendar, as [`Timestamp::compact`] has it.
+#[derive(Clone, Copy)]
 struct Second {
     number: i64,
-    rfc3339: String,
-    compact: String,
+    compact: [u8; 15],
 }
 
 impl Second {
-    const fn nothing() -> Self {
-        Self { number: -1, rfc3339: String::new(), compact: String::new() }
-    }
-
+    #[cold]
     fn new(number: i64) -> Self {
         let time = DateTime::from_timestamp(number, 0).unwrap_or_default();
-        let text = |format| time.format(format).to_string();
-        Self { number, rfc3339: text("%Y-%m-%dT%H:%M:%S."), compact: text("%Y%m%dT%H%M%S") }
+        let year = time.year().unsigned_abs();
+        let mut compact = *b"00000000T000000";
+        for (place, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (4, time.month()),
+            (6, time.day()),
+            (9, time.hour()),
+            (11, time.minute()),
+            (13, time.second()),
+        ] {
+            compact[place..place + 2].copy_from_slice(&two_digits(number));
+        }
+        Self { number, compact }
     }
 }
 
-/// All numbers of two digits.
-const PAIRS: &str = "00010203040506070809\
-                     10111213141516171819\
-                     20212223242526272829\
-                     30313233343536373839\
-                     40414243444546474849\
-                     50515253545556575859\
-                     60616263646566676869\
-                     70717273747576777879\
-                     80818283848586878889\
-                     90919293949596979899";
+/// Of a number below 100.
+#[inline]
+fn two_digits(number: u32) -> [u8; 2] {
+    let [tens, ..] = (number / 10).to_le_bytes();
+    let [ones, ..] = (number % 10).to_le_bytes();
+    [b'0' + tens, b'0' + ones]
+}
 
 #[cfg(test)]
 mod tests {
@@ -125,11 +148,11 @@ mod tests {
         #[test]
         fn agrees_with_chrono(microseconds in 0..=LAST) {
             let time = Timestamp::from_microseconds(microseconds);
-            let (mut long, mut compact) = (String::new(), String::new());
+            let mut long = String::new();
             time.push_rfc3339(&mut long);
-            time.push_compact(&mut compact);
             prop_assert_eq!(long, time.to_datetime().format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string());
-            prop_assert_eq!(compact, time.to_datetime().format("%Y%m%dT%H%M%S%6fZ").to_string());
+            let plain = time.to_datetime().format("%Y%m%dT%H%M%S%6fZ").to_string();
+            prop_assert_eq!(String::from_utf8(time.compact().to_vec()), Ok(plain));
         }
     }
 

@@ -26,14 +26,13 @@ pub(crate) struct OpenBatch {
     /// Where the run begins that is prepared and not added yet.
     prepared: usize,
     runs: u64,
-    scratch: String,
     compressor: Option<Compressor>,
 }
 
 impl OpenBatch {
     pub(crate) fn new(level: Option<i32>) -> io::Result<Self> {
         let compressor = level.map(Compressor::new).transpose()?;
-        Ok(Self { body: Vec::new(), prepared: 0, runs: 0, scratch: String::new(), compressor })
+        Ok(Self { body: Vec::new(), prepared: 0, runs: 0, compressor })
     }
 
     /// Writes the parts of a run, but does not add them yet: [`Self::next_bytes`] tells how large
@@ -41,7 +40,7 @@ impl OpenBatch {
     /// than `limit` alone has its largest fields cut.
     pub(crate) fn prepare(&mut self, run: &Run, operation: Operation, shared: &Shared, limit: usize) {
         self.body.truncate(self.prepared);
-        encode(run, operation, shared, &mut self.body, &mut self.scratch);
+        encode(run, operation, shared, &mut self.body);
         if self.next_bytes() + END.len() > limit {
             self.body.extend_from_slice(END.as_bytes());
             if let Some(smaller) = oversize::cut(&self.body[self.prepared..], limit) {
@@ -78,7 +77,7 @@ impl OpenBatch {
         let batch = Batch::new(&self.body, self.runs, self.compressor.as_mut().filter(|_| compressed));
         // One huge run shall not keep its memory for ever.
         if self.body.capacity() > MUCH {
-            (self.body, self.scratch) = (Vec::new(), String::new());
+            self.body = Vec::new();
         }
         self.body.clear();
         self.body.extend_from_slice(&next);

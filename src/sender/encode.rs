@@ -1,16 +1,17 @@
 //! A run as parts of a multipart body, byte for byte as WIRE has them.
 
-use super::multipart::push_part;
+use super::multipart::{begin_json, end_json, push_part};
+use crate::json::scan::plain_length;
 use crate::json::{write_string, Object};
 use crate::run::{Feedback, Project, Run};
 
 /// What every run of this sender shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The configured project.
-    pub(crate) project: String,
+    /// The configured project's name, as a JSON string.
+    project: String,
     /// `"sdk":…,"language":"rust",…`: members of `extra.runtime`, written once a process.
-    pub(crate) runtime: String,
+    runtime: String,
 }
 
 impl Shared {
@@ -27,7 +28,9 @@ impl Shared {
         }
         let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         runtime.insert_str("platform", &platform);
-        Self { project: project.to_owned(), runtime: runtime.members().to_owned() }
+        let mut name = String::new();
+        write_string(&mut name, project);
+        Self { project: name, runtime: runtime.members().to_owned() }
     }
 }
 
@@ -47,32 +50,26 @@ impl Operation {
     }
 }
 
-/// Appends the parts of `run` to `body`. `scratch` is memory to reuse.
-pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>, scratch: &mut String) {
+/// Appends the parts of `run` to `body`.
+pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
     let id = run.dotted_order.id_text();
     let prefix = operation.prefix();
-    let mut part =
-        |suffix: &str, json: &str| push_part(body, &[prefix, id, suffix], "application/json", json.as_bytes());
 
-    scratch.clear();
-    write_main(run, shared, scratch);
-    part("", scratch);
-    if let Some(inputs) = &run.inputs {
-        part(".inputs", inputs.as_str());
+    let begin = begin_json(body, prefix, id, "");
+    write_main(run, shared, body);
+    end_json(body, begin);
+    for (field, json) in [(".inputs", &run.inputs), (".outputs", &run.outputs), (".events", &run.events)] {
+        if let Some(json) = json {
+            push_part(body, &[prefix, id, field], "application/json", json.as_str().as_bytes());
+        }
     }
-    if let Some(outputs) = &run.outputs {
-        part(".outputs", outputs.as_str());
-    }
-    if let Some(events) = &run.events {
-        part(".events", events.as_str());
-    }
-    scratch.clear();
-    write_extra(run, shared, scratch);
-    part(".extra", scratch);
+    let begin = begin_json(body, prefix, id, ".extra");
+    write_extra(run, shared, body);
+    end_json(body, begin);
     if let Some(error) = &run.error {
-        scratch.clear();
-        write_string(scratch, error);
-        part(".error", scratch);
+        let begin = begin_json(body, prefix, id, ".error");
+        push_string(body, error);
+        end_json(body, begin);
     }
     for attachment in &run.attachments {
         let name = ["attachment.", id, ".", &escape(&attachment.name)];
@@ -80,76 +77,109 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
     }
     for (position, feedback) in run.feedback.iter().enumerate() {
         let feedback_id = Feedback::id(run.id(), position).to_string();
-        scratch.clear();
-        feedback.write_to(scratch, &feedback_id, id, run.dotted_order.trace_id_text());
-        push_part(body, &["feedback.", &feedback_id], "application/json", scratch.as_bytes());
+        let mut row = String::new();
+        feedback.write_to(&mut row, &feedback_id, id, run.dotted_order.trace_id_text());
+        push_part(body, &["feedback.", &feedback_id], "application/json", row.as_bytes());
     }
 }
 
-/// The run without its large fields.
-fn write_main(run: &Run, shared: &Shared, out: &mut String) {
+/// The run without its large fields. What is like in the part of the run before stands in a row, as far
+/// as it can: the body compresses better and faster so.
+fn write_main(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
     let order = &run.dotted_order;
-    let member = |out: &mut String, name: &str, text: &str| {
-        out.push_str(name);
-        write_string(out, text);
-    };
-    out.push_str("{\"id\":\"");
-    out.push_str(order.id_text());
-    out.push_str("\",\"trace_id\":\"");
-    out.push_str(order.trace_id_text());
+    push(body, "{\"trace_id\":\"");
+    push(body, order.trace_id_text());
+    push(body, "\",\"dotted_order\":\"");
+    push(body, order.as_str());
     if let Some(parent) = order.parent_id_text() {
-        out.push_str("\",\"parent_run_id\":\"");
-        out.push_str(parent);
+        push(body, "\",\"parent_run_id\":\"");
+        push(body, parent);
     }
-    out.push_str("\",\"dotted_order\":\"");
-    out.push_str(order.as_str());
-    out.push_str("\",\"start_time\":\"");
-    run.start.push_rfc3339(out);
+    push(body, "\",\"id\":\"");
+    push(body, order.id_text());
+    push(body, "\",\"start_time\":\"");
+    body.extend_from_slice(&run.start.rfc3339());
     if let Some(end) = run.end {
-        out.push_str("\",\"end_time\":\"");
-        end.push_rfc3339(out);
-        out.push_str(if run.error.is_some() { "\",\"status\":\"error" } else { "\",\"status\":\"success" });
+        push(body, "\",\"end_time\":\"");
+        body.extend_from_slice(&end.rfc3339());
     }
-    out.push_str("\",\"run_type\":\"");
-    out.push_str(run.run_type.as_str());
-    member(out, "\",\"name\":", &run.name);
+    push(body, "\",\"name\":");
+    push_string(body, &run.name);
+    push(body, ",\"run_type\":\"");
+    push(body, run.run_type.as_str());
     match &run.project {
-        None => member(out, ",\"session_name\":", &shared.project),
-        Some(Project::Name(name)) => member(out, ",\"session_name\":", name),
-        Some(Project::Id(id)) => member(out, ",\"session_id\":", &id.to_string()),
+        Some(Project::Id(id)) => {
+            push(body, "\",\"session_id\":\"");
+            body.extend_from_slice(&id.text());
+            push(body, "\"");
+        }
+        Some(Project::Name(name)) => {
+            push(body, "\",\"session_name\":");
+            push_string(body, name);
+        }
+        None => {
+            push(body, "\",\"session_name\":");
+            push(body, &shared.project);
+        }
+    }
+    if run.end.is_some() {
+        push(body, if run.error.is_some() { ",\"status\":\"error\"" } else { ",\"status\":\"success\"" });
     }
     if let Some(example) = run.reference_example_id {
-        out.push_str(",\"reference_example_id\":\"");
-        example.push_to(out);
-        out.push('"');
+        push(body, ",\"reference_example_id\":\"");
+        body.extend_from_slice(&example.text());
+        push(body, "\"");
     }
     if !run.tags.is_empty() {
-        out.push_str(",\"tags\":");
-        crate::json::write_array(out, &run.tags, |out, tag| write_string(out, tag));
+        push(body, ",\"tags\":");
+        for (position, tag) in run.tags.iter().enumerate() {
+            push(body, if position == 0 { "[" } else { "," });
+            push_string(body, tag);
+        }
+        push(body, "]");
     }
-    out.push('}');
+    push(body, "}");
 }
 
-fn write_extra(run: &Run, shared: &Shared, out: &mut String) {
+fn write_extra(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
     let extra = &run.extra;
-    let object = |out: &mut String, name: &str, object: &Object| {
+    push(body, "{");
+    for (name, object) in [
+        ("\"metadata\":{", &extra.metadata),
+        ("\"invocation_params\":{", &extra.invocation_params),
+        ("\"otel\":{", &extra.otel),
+    ] {
         if !object.is_empty() {
-            out.push_str(name);
-            object.write_to(out);
-            out.push(',');
+            push(body, name);
+            push(body, object.members());
+            push(body, "},");
         }
-    };
-    out.push('{');
-    object(out, "\"metadata\":", &extra.metadata);
-    object(out, "\"invocation_params\":", &extra.invocation_params);
-    object(out, "\"otel\":", &extra.otel);
-    out.push_str("\"runtime\":{");
-    out.push_str(&shared.runtime);
-    if !extra.runtime.is_empty() {
-        out.push(',');
-        out.push_str(extra.runtime.members());
     }
-    out.push_str("}}");
+    push(body, "\"runtime\":{");
+    push(body, &shared.runtime);
+    if !extra.runtime.is_empty() {
+        push(body, ",");
+        push(body, extra.runtime.members());
+    }
+    push(body, "}}");
+}
+
+#[inline]
+fn push(body: &mut Vec<u8>, text: &str) {
+    body.extend_from_slice(text.as_bytes());
+}
+
+/// Appends `text` as a JSON string.
+fn push_string(body: &mut Vec<u8>, text: &str) {
+    if plain_length(text.as_bytes()) == text.len() {
+        push(body, "\"");
+        push(body, text);
+        push(body, "\"");
+    } else {
+        let mut escaped = String::new();
+        write_string(&mut escaped, text);
+        push(body, &escaped);
+    }
 }
 
 /// A type as a header can hold it.

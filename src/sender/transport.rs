@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::ConfigError;
 use crate::secret::Endpoint;
 use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, HeaderValue, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{redirect, Client, StatusCode, Url};
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ pub(crate) struct Transport {
     timeout: Duration,
     /// Without a slash at its end.
     base: String,
+    /// Where bodies go.
+    runs_multipart: Url,
     is_loopback: bool,
     /// Whether the server knows `/runs/multipart`.
     multipart: AtomicBool,
@@ -58,6 +60,7 @@ impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
         let url = check_endpoint(&config.endpoint)?;
         let base = url.as_str().trim_end_matches('/').to_owned();
+        let runs_multipart = check_endpoint(&Endpoint::new(format!("{base}/runs/multipart")))?;
         let key = config.api_key.as_ref().filter(|key| !key.expose().trim().is_empty());
         let key = key.ok_or(ConfigError::MissingApiKey)?;
         let mut key = HeaderValue::from_str(key.expose()).map_err(|_| ConfigError::InvalidApiKey)?;
@@ -74,6 +77,7 @@ impl Transport {
             headers,
             timeout: config.retry.timeout,
             base,
+            runs_multipart,
             is_loopback: is_loopback(&url),
             multipart: AtomicBool::new(true),
         })
@@ -120,13 +124,7 @@ impl Transport {
         };
         let multipart = self.multipart.load(Ordering::Relaxed);
         let request = if multipart {
-            let request = http
-                .post(format!("{}/runs/multipart", self.base))
-                .header(CONTENT_TYPE, multipart::CONTENT_TYPE)
-                .header("X-Pre-Compressed-Size", batch.raw_bytes)
-                .header("X-Post-Compressed-Size", batch.body.len());
-            let request = if batch.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
-            request.body(batch.body.clone())
+            http.post(self.runs_multipart.clone()).headers(multipart_headers(batch)).body(batch.body.clone())
         } else {
             let Some(json) = as_json(batch) else {
                 return Answer::RefusedWhole { words: "nothing, because the batch could not be read back".into() };
@@ -163,6 +161,17 @@ impl Transport {
             Err(reason) => Answer::Passing { why: words_of(&reason), after: None },
         }
     }
+}
+
+fn multipart_headers(batch: &Batch) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(multipart::CONTENT_TYPE));
+    headers.insert(HeaderName::from_static("x-pre-compressed-size"), batch.raw_bytes.into());
+    headers.insert(HeaderName::from_static("x-post-compressed-size"), batch.body.len().into());
+    if batch.compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+    }
+    headers
 }
 
 fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart: bool, compressed: bool) -> Answer {
