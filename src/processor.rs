@@ -80,6 +80,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
             return;
         }
         let Some(span) = span.exported_data() else { return };
+        let span = boxed(span, self.client.spare_box());
         let key = SpanKey::of(&span.span_context);
         let new_root = self.live.start(span, parent, |node| match self.pending {
             Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(key, Arc::clone(node)),
@@ -95,8 +96,8 @@ impl SpanProcessor for LangSmithSpanProcessor {
             match self.live.end(&span) {
                 Ending::LeftOut => {}
                 Ending::NotSampled => self.client.count_not_sampled(1),
-                Ending::Run { node, posted, new_root, roots } => {
-                    self.client.push_span(span, node, false, posted);
+                Ending::Run { node, opened, posted, new_root, roots } => {
+                    self.client.push_span(boxed(span, opened), node, false, posted);
                     self.end_roots(roots);
                     if let Some(root) = new_root {
                         self.client.push_root(root);
@@ -124,5 +125,18 @@ impl SpanProcessor for LangSmithSpanProcessor {
             self.live.propagation().set_project(project);
         }
         self.client.set_origin(origin);
+    }
+}
+
+/// Puts a span into a box that is there, or else into a new one.
+#[inline]
+fn boxed(mut span: SpanData, spare: Option<Box<SpanData>>) -> Box<SpanData> {
+    match spare {
+        Some(mut spare) => {
+            // To assign it would be to move it twice.
+            std::mem::swap(&mut *spare, &mut span);
+            spare
+        }
+        None => Box::new(span),
     }
 }

@@ -237,7 +237,7 @@ impl Worker {
                 Work::Ended(spans) => self.add_ended(spans),
                 Work::Start(start) => {
                     if let Some(watch) = &mut self.watch {
-                        watch.add(start);
+                        watch.add(*start);
                     }
                 }
                 Work::Root(root) if root.trace().is_undecided() => self.add_undecided(Undecided::Root(root)),
@@ -246,7 +246,7 @@ impl Worker {
                 Work::RootEnd(root) => self.end_root(&root),
                 Work::Run(run) => self.add_submitted(*run),
                 Work::Update(run) => self.update(*run),
-                Work::Flush(flush) => self.begin_flush(flush),
+                Work::Flush(flush) => self.begin_flush(*flush),
             }
             self.queue.release(bytes);
         }
