@@ -79,8 +79,15 @@ impl SpanProcessor for LangSmithSpanProcessor {
         if !context.is_sampled() || !self.client.is_enabled() || self.live.ignores(context, parent) {
             return;
         }
-        let Some(span) = span.exported_data() else { return };
-        let span = boxed(span, self.client.spare_box());
+        let Some(mut span) = span.exported_data() else { return };
+        let span = match self.client.spare_box() {
+            // To assign it would be to move it twice.
+            Some(mut spare) => {
+                std::mem::swap(&mut *spare, &mut span);
+                spare
+            }
+            None => Box::new(span),
+        };
         let key = SpanKey::of(&span.span_context);
         let new_root = self.live.start(span, parent, |node| match self.pending {
             Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(key, Arc::clone(node)),
@@ -91,13 +98,21 @@ impl SpanProcessor for LangSmithSpanProcessor {
         }
     }
 
-    fn on_end(&self, span: SpanData) {
+    fn on_end(&self, mut span: SpanData) {
         if span.span_context.is_sampled() && self.client.is_enabled() {
             match self.live.end(&span) {
                 Ending::LeftOut => {}
                 Ending::NotSampled => self.client.count_not_sampled(1),
                 Ending::Run { node, opened, posted, new_root, roots } => {
-                    self.client.push_span(boxed(span, opened), node, false, posted);
+                    let span = match opened {
+                        // From start to end it stays in one box.
+                        Some(mut opened) => {
+                            std::mem::swap(&mut *opened, &mut span);
+                            opened
+                        }
+                        None => Box::new(span),
+                    };
+                    self.client.push_span(span, node, false, posted);
                     self.end_roots(roots);
                     if let Some(root) = new_root {
                         self.client.push_root(root);
@@ -125,18 +140,5 @@ impl SpanProcessor for LangSmithSpanProcessor {
             self.live.propagation().set_project(project);
         }
         self.client.set_origin(origin);
-    }
-}
-
-/// Puts a span into a box that is there, or else into a new one.
-#[inline]
-fn boxed(mut span: SpanData, spare: Option<Box<SpanData>>) -> Box<SpanData> {
-    match spare {
-        Some(mut spare) => {
-            // To assign it would be to move it twice.
-            std::mem::swap(&mut *spare, &mut span);
-            spare
-        }
-        None => Box::new(span),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::place::{Candidate, Place, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
+use crate::padded::Padded;
 use crate::run::{Project, Timestamp};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::Context;
@@ -31,7 +32,7 @@ pub(crate) struct Live {
     placer: Placer,
     shards: Box<[Shard]>,
     /// All spans that are remembered.
-    known: AtomicUsize,
+    known: Padded<AtomicUsize>,
     limit: usize,
     propagation: Propagation,
     filter: SpanFilter,
@@ -39,10 +40,7 @@ pub(crate) struct Live {
     has_joined: AtomicBool,
 }
 
-/// On cache lines of its own: neighbours are used by other threads.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard(Mutex<Traces>);
+type Shard = Padded<Mutex<Traces>>;
 
 #[derive(Debug, Default)]
 struct Traces {
@@ -104,7 +102,7 @@ pub(crate) enum Ending {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("Live").field("known", &self.known.0).finish_non_exhaustive()
     }
 }
 
@@ -114,7 +112,7 @@ impl Live {
         Self {
             placer: Placer::new(rules),
             shards,
-            known: AtomicUsize::new(0),
+            known: Padded::default(),
             limit,
             propagation: Propagation::default(),
             filter,
@@ -147,7 +145,7 @@ impl Live {
         context: &Context,
         watch: impl FnOnce(&Arc<Node>),
     ) -> Option<Arc<Node>> {
-        if self.known.load(Ordering::Relaxed) >= self.limit {
+        if self.known.0.load(Ordering::Relaxed) >= self.limit {
             // It is placed when it ends, as well as can be told then.
             return None;
         }
@@ -178,7 +176,7 @@ impl Live {
         match &before {
             None => {
                 trace.open += 1;
-                self.known.fetch_add(1, Ordering::Relaxed);
+                self.known.0.fetch_add(1, Ordering::Relaxed);
             }
             Some(Entry { opened: None, .. }) => trace.open += 1,
             Some(Entry { opened: Some(_), .. }) => {}
@@ -275,7 +273,7 @@ impl Live {
         drop(traces);
         let count = usize::from(has_closed) + gone.as_ref().map_or(0, |trace| trace.spans.len());
         if count > 0 {
-            self.known.fetch_sub(count, Ordering::Relaxed);
+            self.known.0.fetch_sub(count, Ordering::Relaxed);
         }
         if let Some(spare) = gone.and_then(Trace::emptied) {
             let mut traces = self.lock(key);
@@ -286,7 +284,7 @@ impl Live {
     }
 
     fn is_half_full(&self) -> bool {
-        self.known.load(Ordering::Relaxed) > self.limit / 2
+        self.known.0.load(Ordering::Relaxed) > self.limit / 2
     }
 
     /// Asks the hook, without a lock, for the project of a trace that begins with this span.
@@ -337,7 +335,7 @@ impl Live {
                 }
             }
         }
-        self.known.store(0, Ordering::Relaxed);
+        self.known.0.store(0, Ordering::Relaxed);
         open.sort_by_key(|opened| (opened.node.depth(), opened.node.start()));
         open
     }

@@ -277,7 +277,7 @@ impl Client {
         }
     }
 
-    /// A box for a span, for its whole way.
+    /// A box for a span that has started. What is in it may be overwritten.
     #[inline]
     pub(crate) fn spare_box(&self) -> Option<Box<SpanData>> {
         self.inner.as_ref()?.queue.spare_box()

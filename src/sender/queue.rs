@@ -6,6 +6,7 @@
 use super::wake::Wake;
 use crate::error::{FlushError, SubmitError};
 use crate::lineage::{Node, SpanKey};
+use crate::padded::Padded;
 use crate::run::{Feedback, Run};
 use crate::stats::{Counters, DropReason};
 use crossbeam_queue::{ArrayQueue, SegQueue};
@@ -130,7 +131,7 @@ const WAKE_BYTES: usize = 1 << 20;
 pub(crate) struct Queue {
     items: SegQueue<Work>,
     spare: ArrayQueue<Placed>,
-    bytes: AtomicUsize,
+    bytes: Padded<AtomicUsize>,
     byte_limit: usize,
     wake: Wake,
     /// Markers in the queue, which are taken however much waits.
@@ -166,7 +167,7 @@ impl Queue {
         Self {
             items: SegQueue::new(),
             spare: ArrayQueue::new(SPARE),
-            bytes: AtomicUsize::new(0),
+            bytes: Padded::default(),
             byte_limit,
             wake: Wake::new(),
             flushes: AtomicUsize::new(0),
@@ -176,7 +177,7 @@ impl Queue {
         }
     }
 
-    /// A box that is used again. What is in it may be overwritten.
+    /// A box for another span. What is in it may be overwritten.
     #[inline]
     pub(crate) fn spare_box(&self) -> Option<Box<SpanData>> {
         self.spare.pop().map(|placed| placed.span)
@@ -199,9 +200,9 @@ impl Queue {
         if self.closed.load(Ordering::Acquire) {
             return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, lost));
         }
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.bytes.0.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.byte_limit {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.bytes.0.fetch_sub(bytes, Ordering::Relaxed);
             return Err(self.refuse(DropReason::QueueFull, SubmitError::QueueFull, lost));
         }
         self.counters.submit(runs);
@@ -226,7 +227,7 @@ impl Queue {
     pub(super) fn push_start(&self, start: Start) {
         let work = Work::Start(Box::new(start));
         if !self.closed.load(Ordering::Acquire) && self.has_room(work.bytes()) {
-            self.bytes.fetch_add(work.bytes(), Ordering::Relaxed);
+            self.bytes.0.fetch_add(work.bytes(), Ordering::Relaxed);
             self.items.push(work);
             self.tell_sender(false);
         }
@@ -234,7 +235,7 @@ impl Queue {
 
     /// Whether so much more would be taken at this moment.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.byte_limit
+        self.bytes.0.load(Ordering::Relaxed).saturating_add(bytes) <= self.byte_limit
     }
 
     /// Pushes a marker, which no limit holds back.
@@ -297,12 +298,12 @@ impl Queue {
     }
 
     pub(super) fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The sender is about to sleep. `false` when something came in the meantime.
     pub(super) fn rest(&self, gathering: bool) -> bool {
-        let little = || self.bytes.load(Ordering::Relaxed) < WAKE_BYTES;
+        let little = || self.bytes.0.load(Ordering::Relaxed) < WAKE_BYTES;
         self.wake.rest(gathering, || if gathering { little() } else { self.items.is_empty() })
     }
 
