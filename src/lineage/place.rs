@@ -186,9 +186,10 @@ impl Placer {
         if let Some((above, parent)) = above.and_then(|above| Some((above, above.node()?))) {
             let shared = overrides.pass_on(above.shared());
             if kept {
-                let (node, new) = match self.is_plain(candidate, parent) {
-                    true => self.plain_node(candidate, parent, shared),
-                    false => self.node(candidate, Some(parent), None, shared.as_ref(), false),
+                let (node, new) = if self.is_plain(candidate, parent) {
+                    self.plain_node(candidate, parent, shared)
+                } else {
+                    self.node(candidate, Some(parent), None, shared.as_ref(), false)
                 };
                 return Some((Place::Run(node), new));
             }
