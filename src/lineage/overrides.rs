@@ -42,6 +42,9 @@ static NOTHING: Overrides = Overrides {
 
 impl Overrides {
     pub(crate) fn read(attributes: &[KeyValue]) -> Cow<'static, Self> {
+        if attributes.is_empty() {
+            return Cow::Borrowed(&NOTHING);
+        }
         let mut overrides = Cow::Borrowed(&NOTHING);
         let mut is_inherited = false;
         for KeyValue { key, value, .. } in attributes {
