@@ -80,6 +80,7 @@ mod handle;
 mod hooks;
 mod json;
 mod lineage;
+mod padded;
 mod processor;
 mod propagator;
 #[cfg(feature = "redact")]

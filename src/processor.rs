@@ -79,7 +79,15 @@ impl SpanProcessor for LangSmithSpanProcessor {
         if !context.is_sampled() || !self.client.is_enabled() || self.live.ignores(context, parent) {
             return;
         }
-        let Some(span) = span.exported_data() else { return };
+        let Some(mut span) = span.exported_data() else { return };
+        let span = match self.client.spare_box() {
+            // To assign it would be to move it twice.
+            Some(mut spare) => {
+                std::mem::swap(&mut *spare, &mut span);
+                spare
+            }
+            None => Box::new(span),
+        };
         let key = SpanKey::of(&span.span_context);
         let new_root = self.live.start(span, parent, |node| match self.pending {
             Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(key, Arc::clone(node)),
@@ -90,12 +98,20 @@ impl SpanProcessor for LangSmithSpanProcessor {
         }
     }
 
-    fn on_end(&self, span: SpanData) {
+    fn on_end(&self, mut span: SpanData) {
         if span.span_context.is_sampled() && self.client.is_enabled() {
             match self.live.end(&span) {
                 Ending::LeftOut => {}
                 Ending::NotSampled => self.client.count_not_sampled(1),
-                Ending::Run { node, posted, new_root, roots } => {
+                Ending::Run { node, opened, posted, new_root, roots } => {
+                    let span = match opened {
+                        // From start to end it stays in one box.
+                        Some(mut opened) => {
+                            std::mem::swap(&mut *opened, &mut span);
+                            opened
+                        }
+                        None => Box::new(span),
+                    };
                     self.client.push_span(span, node, false, posted);
                     self.end_roots(roots);
                     if let Some(root) = new_root {

@@ -1,5 +1,6 @@
 //! Counters that add up at any moment.
 
+use crate::padded::Padded;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a run was not delivered.
@@ -158,7 +159,8 @@ pub struct SpoolStats {
 /// order they cannot contradict each other, so no lock is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    submitted: AtomicU64,
+    /// Counted on the application's threads, all others on the sender's.
+    submitted: Padded<AtomicU64>,
     taken: AtomicU64,
     sent: AtomicU64,
     spooled: AtomicU64,
@@ -170,7 +172,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn submit(&self, runs: u64) {
-        self.submitted.fetch_add(runs, Ordering::SeqCst);
+        self.submitted.0.fetch_add(runs, Ordering::SeqCst);
     }
 
     pub(crate) fn take(&self, runs: u64) {
@@ -213,7 +215,7 @@ impl Counters {
         let unspooled = self.unspooled.load(Ordering::SeqCst);
         let spooled = self.spooled.load(Ordering::SeqCst).saturating_sub(unspooled);
         let taken = self.taken.load(Ordering::SeqCst);
-        let submitted = self.submitted.load(Ordering::SeqCst);
+        let submitted = self.submitted.0.load(Ordering::SeqCst);
         let done = sent + spooled + dropped.iter().sum::<u64>();
         Stats {
             submitted,

@@ -4,6 +4,7 @@ use super::place::{Candidate, Place, Placer};
 use super::{Node, Overrides, Remote, Rules, SpanKey};
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ struct Waiting<T> {
     /// Whether it becomes a run. One that does not waits all the same: it knows whom its children
     /// stand under.
     kept: bool,
-    overrides: Overrides,
+    overrides: Cow<'static, Overrides>,
     parent: SpanKey,
     bytes: usize,
     since: Instant,

@@ -2,6 +2,7 @@
 
 use super::place::{Candidate, Place, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
+use crate::padded::Padded;
 use crate::run::{Project, Timestamp};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::Context;
@@ -19,6 +20,9 @@ const SHARDS: usize = 64;
 /// Traces without an open span that are remembered for spans that start late.
 const FINISHED_A_SHARD: usize = 8;
 const FINISHED_FOR: Duration = Duration::from_secs(600);
+/// Forgotten traces whose memory is kept for others, and the most spans that there may be room for in one.
+const SPARE_A_SHARD: usize = 2;
+const SPARE_SPANS: usize = 64;
 /// Ended spans of one open trace that are remembered.
 const ENDED_A_TRACE: usize = 16_384;
 
@@ -28,7 +32,7 @@ pub(crate) struct Live {
     placer: Placer,
     shards: Box<[Shard]>,
     /// All spans that are remembered.
-    known: AtomicUsize,
+    known: Padded<AtomicUsize>,
     limit: usize,
     propagation: Propagation,
     filter: SpanFilter,
@@ -36,16 +40,15 @@ pub(crate) struct Live {
     has_joined: AtomicBool,
 }
 
-/// On cache lines of its own: neighbours are used by other threads.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard(Mutex<Traces>);
+type Shard = Padded<Mutex<Traces>>;
 
 #[derive(Debug, Default)]
 struct Traces {
     traces: FxHashMap<u128, Trace>,
     /// In the order they finished. A trace may have been taken up again since.
     finished: VecDeque<(Instant, u128)>,
+    /// What is left of traces that were forgotten: empty, but with room for the spans of others.
+    spare: Vec<Trace>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +71,7 @@ struct Entry {
 /// A span that was still open when everything ended.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) span: SpanData,
+    pub(crate) span: Box<SpanData>,
     pub(crate) node: Arc<Node>,
     /// Its run was sent before.
     pub(crate) posted: bool,
@@ -82,6 +85,8 @@ pub(crate) enum Ending {
     /// It is a run.
     Run {
         node: Arc<Node>,
+        /// The span as it was when it started, if that was seen. The box serves once more.
+        opened: Option<Box<SpanData>>,
         /// It was sent while the span was open.
         posted: bool,
         /// A root that goes on with a full trace from this span on.
@@ -97,7 +102,7 @@ pub(crate) enum Ending {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("Live").field("known", &self.known.0).finish_non_exhaustive()
     }
 }
 
@@ -107,7 +112,7 @@ impl Live {
         Self {
             placer: Placer::new(rules),
             shards,
-            known: AtomicUsize::new(0),
+            known: Padded::default(),
             limit,
             propagation: Propagation::default(),
             filter,
@@ -134,8 +139,13 @@ impl Live {
 
     /// A span has started; `span` is what it had by then. `watch` is told of its place if it becomes a run.
     /// Returns a root that goes on with a full trace from it on.
-    pub(crate) fn start(&self, span: SpanData, context: &Context, watch: impl FnOnce(&Arc<Node>)) -> Option<Arc<Node>> {
-        if self.known.load(Ordering::Relaxed) >= self.limit {
+    pub(crate) fn start(
+        &self,
+        span: Box<SpanData>,
+        context: &Context,
+        watch: impl FnOnce(&Arc<Node>),
+    ) -> Option<Arc<Node>> {
+        if self.known.0.load(Ordering::Relaxed) >= self.limit {
             // It is placed when it ends, as well as can be told then.
             return None;
         }
@@ -144,8 +154,9 @@ impl Live {
         let parent = SpanKey::of_parent(&span, &overrides);
         let kept = self.filter.keeps(&span);
         let project = self.ask(&span, parent);
-        let mut traces = self.lock(key);
-        let slot = traces.traces.entry(key.trace_id);
+        let mut guard = self.lock(key);
+        let Traces { traces, spare, .. } = &mut *guard;
+        let slot = traces.entry(key.trace_id);
         let trace = match &slot {
             Slot::Occupied(trace) => Some(trace.get()),
             Slot::Vacant(_) => None,
@@ -160,17 +171,17 @@ impl Live {
         if let Some(node) = place.run() {
             watch(node);
         }
-        let trace = slot.or_default();
-        let before = trace.spans.insert(key.span_id, Entry { place, opened: Some(Box::new(span)), posted: false });
+        let trace = slot.or_insert_with(|| spare.pop().unwrap_or_default());
+        let before = trace.spans.insert(key.span_id, Entry { place, opened: Some(span), posted: false });
         match &before {
             None => {
                 trace.open += 1;
-                self.known.fetch_add(1, Ordering::Relaxed);
+                self.known.0.fetch_add(1, Ordering::Relaxed);
             }
             Some(Entry { opened: None, .. }) => trace.open += 1,
             Some(Entry { opened: Some(_), .. }) => {}
         }
-        drop(traces);
+        drop(guard);
         drop(before);
         new_root
     }
@@ -200,21 +211,21 @@ impl Live {
                 let taken = trace.spans.contains_key(&key.span_id);
                 return self.end_unseen(&Candidate { above: trace.place(parent), taken, ..candidate });
             }
+            let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
             let mut ending = Ending::LeftOut;
             if let Some(entry) = trace.spans.get_mut(&key.span_id).filter(|_| kept) {
                 let candidate = Candidate { above: Some(&entry.place), ..candidate };
                 if let Some((place, new_root)) = self.placer.place(&candidate, Remote::default) {
                     entry.place = place;
                     if let Some(node) = entry.place.run().cloned() {
-                        ending = Ending::Run { node, posted: false, new_root, roots: Vec::new() };
+                        ending = Ending::Run { node, opened, posted: false, new_root, roots: Vec::new() };
                     }
                 }
             }
-            let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
             let closed = self.close(key, trace);
             let is_over = trace.open == 0;
             self.forget(key, traces, is_over, closed.is_some());
-            drop((opened, closed));
+            drop(closed);
             ending
         })
     }
@@ -231,8 +242,8 @@ impl Live {
         let is_over = trace.open == 0;
         self.forget(key, traces, is_over, closed.is_some());
         // Memory is given back here, without the lock.
-        drop((opened, closed));
-        Some(Ending::Run { node, posted, new_root: None, roots })
+        drop(closed);
+        Some(Ending::Run { node, opened: Some(opened), posted, new_root: None, roots })
     }
 
     fn end_unseen(&self, candidate: &Candidate<'_>) -> Ending {
@@ -240,7 +251,7 @@ impl Live {
             return Ending::NotSampled;
         };
         match place.run().cloned() {
-            Some(node) => Ending::Run { node, posted: false, new_root, roots: Vec::new() },
+            Some(node) => Ending::Run { node, opened: None, posted: false, new_root, roots: Vec::new() },
             None => Ending::LeftOut,
         }
     }
@@ -262,12 +273,18 @@ impl Live {
         drop(traces);
         let count = usize::from(has_closed) + gone.as_ref().map_or(0, |trace| trace.spans.len());
         if count > 0 {
-            self.known.fetch_sub(count, Ordering::Relaxed);
+            self.known.0.fetch_sub(count, Ordering::Relaxed);
+        }
+        if let Some(spare) = gone.and_then(Trace::emptied) {
+            let mut traces = self.lock(key);
+            if traces.spare.len() < SPARE_A_SHARD {
+                traces.spare.push(spare);
+            }
         }
     }
 
     fn is_half_full(&self) -> bool {
-        self.known.load(Ordering::Relaxed) > self.limit / 2
+        self.known.0.load(Ordering::Relaxed) > self.limit / 2
     }
 
     /// Asks the hook, without a lock, for the project of a trace that begins with this span.
@@ -301,7 +318,7 @@ impl Live {
     pub(crate) fn find(&self, context: &SpanContext) -> Option<Arc<Node>> {
         let key = SpanKey::of(context);
         let traces = self.lock(key);
-        let node = traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.place.node.clone();
+        let node = traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.place.node().cloned();
         node.filter(|node| !node.trace().is_undecided())
     }
 
@@ -311,14 +328,14 @@ impl Live {
         for shard in &self.shards {
             let traces = std::mem::take(&mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
             for entry in traces.traces.into_values().flat_map(|trace| trace.spans.into_values()) {
-                if let (Some(node), Some(span)) = (entry.place.run(), entry.opened) {
-                    let span = SpanData { end_time: now, ..*span };
+                if let (Some(node), Some(mut span)) = (entry.place.run(), entry.opened) {
+                    span.end_time = now;
                     let roots = end_trace(node, &span);
                     open.push(Opened { span, node: Arc::clone(node), posted: entry.posted, roots });
                 }
             }
         }
-        self.known.store(0, Ordering::Relaxed);
+        self.known.0.store(0, Ordering::Relaxed);
         open.sort_by_key(|opened| (opened.node.depth(), opened.node.start()));
         open
     }
@@ -334,9 +351,10 @@ impl Traces {
     /// A trace has no open span any more. Returns one that is forgotten for it: one in, one out,
     /// so that the work never piles up.
     fn finish(&mut self, trace_id: u128, much: bool) -> Option<Trace> {
-        self.finished.push_back((Instant::now(), trace_id));
+        let now = Instant::now();
+        self.finished.push_back((now, trace_id));
         let (since, first) = *self.finished.front()?;
-        if self.finished.len() <= FINISHED_A_SHARD && since.elapsed() < FINISHED_FOR && !much {
+        if self.finished.len() <= FINISHED_A_SHARD && now.duration_since(since) < FINISHED_FOR && !much {
             return None;
         }
         self.finished.pop_front();
@@ -354,6 +372,17 @@ impl Trace {
     /// The place of a parent that is known.
     fn place(&self, parent: Option<SpanKey>) -> Option<&Place> {
         Some(&self.spans.get(&parent?.span_id)?.place)
+    }
+
+    /// The same memory without anything in it, if it is not much. Not to be called with a lock held: spans
+    /// let go of their nodes here.
+    fn emptied(mut self) -> Option<Self> {
+        if self.spans.capacity() > SPARE_SPANS {
+            return None;
+        }
+        self.spans.clear();
+        self.ended.clear();
+        Some(self)
     }
 
     /// Forgets the span that ended first. The same id may have been used for one that is open now.

@@ -4,6 +4,7 @@ use super::inherited;
 use super::node::Shared;
 use crate::run::{DottedOrder, Project, RunId};
 use opentelemetry::{KeyValue, Value};
+use std::borrow::Cow;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -25,27 +26,46 @@ pub(crate) struct Overrides {
     pub(super) name: Option<String>,
 }
 
+/// What most spans ask for.
+static NOTHING: Overrides = Overrides {
+    is_root: false,
+    id: None,
+    trace_id: None,
+    parent_id: None,
+    parent_span: None,
+    order: None,
+    project: None,
+    is_agent: false,
+    inherited: None,
+    name: None,
+};
+
 impl Overrides {
-    pub(crate) fn read(attributes: &[KeyValue]) -> Self {
-        let mut overrides = Self::default();
+    pub(crate) fn read(attributes: &[KeyValue]) -> Cow<'static, Self> {
+        if attributes.is_empty() {
+            return Cow::Borrowed(&NOTHING);
+        }
+        let mut overrides = Cow::Borrowed(&NOTHING);
         let mut is_inherited = false;
         for KeyValue { key, value, .. } in attributes {
             let name = key.as_str();
             is_inherited |= inherited::is_inherited(name);
-            overrides.is_agent |= inherited::is_agent(name, value);
+            if inherited::is_agent(name, value) {
+                overrides.to_mut().is_agent = true;
+            }
             if let Some(name) = name.strip_prefix("langsmith.") {
-                overrides.set(name, value);
+                overrides.to_mut().set(name, value);
             } else if let Some(project) = name.strip_prefix("ai.telemetry.metadata.ls_project_") {
                 // As applications of Vercel's AI SDK name the project.
                 match project {
-                    "name" => overrides.set("trace.session_name", value),
-                    "id" => overrides.set("trace.session_id", value),
+                    "name" => overrides.to_mut().set("trace.session_name", value),
+                    "id" => overrides.to_mut().set("trace.session_id", value),
                     _ => {}
                 }
             }
         }
         if is_inherited {
-            overrides.inherited = Some(Box::new(inherited::read(attributes)));
+            overrides.to_mut().inherited = Some(Box::new(inherited::read(attributes)));
         }
         overrides
     }

@@ -47,31 +47,79 @@ pub(crate) struct Rules {
     pub(crate) project_for: Option<ProjectFor>,
 }
 
-/// What a span means for those below it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Place {
-    /// Of a span that is left out, that of the nearest run above it, if there is one.
-    pub(super) node: Option<Arc<Node>>,
-    pub(super) left_out: bool,
-    /// Where there is no run above a span that is left out: what it hands down to those below.
-    handed_down: Option<Arc<Remote>>,
-    /// What those below take over, where spans say it that are left out under a run.
-    passed: Option<Arc<Shared>>,
+/// What a span means for those below it. Small, for there is one for each span that is remembered.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Run(Arc<Node>),
+    LeftOut(Arc<LeftOut>),
+}
+
+/// What a span means for those below it that is no run itself.
+#[derive(Debug)]
+pub(super) enum LeftOut {
+    Under {
+        /// The nearest run above it.
+        run: Arc<Node>,
+        /// What those below take over, where spans say it that are left out.
+        passed: Option<Arc<Shared>>,
+    },
+    /// There is no run above it. This is handed down to those below.
+    Top(Remote),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::left_out(LeftOut::Top(Remote::default()))
+    }
 }
 
 impl Place {
-    fn of(node: Arc<Node>) -> Self {
-        Self { node: Some(node), ..Self::default() }
+    fn left_out(left_out: LeftOut) -> Self {
+        Self::LeftOut(Arc::new(left_out))
     }
 
     /// What the runs below take over.
     fn shared(&self) -> Option<&Arc<Shared>> {
-        self.passed.as_ref().or_else(|| self.node.as_ref()?.shared())
+        self.passed().or_else(|| self.node()?.shared())
+    }
+
+    fn passed(&self) -> Option<&Arc<Shared>> {
+        match self {
+            Self::LeftOut(left_out) => match &**left_out {
+                LeftOut::Under { passed, .. } => passed.as_ref(),
+                LeftOut::Top(_) => None,
+            },
+            Self::Run(_) => None,
+        }
+    }
+
+    fn handed_down(&self) -> Option<&Remote> {
+        match self {
+            Self::LeftOut(left_out) => match &**left_out {
+                LeftOut::Top(remote) => Some(remote),
+                LeftOut::Under { .. } => None,
+            },
+            Self::Run(_) => None,
+        }
+    }
+
+    /// The run that the span becomes, or the nearest one above it.
+    pub(super) fn node(&self) -> Option<&Arc<Node>> {
+        match self {
+            Self::Run(node) => Some(node),
+            Self::LeftOut(left_out) => match &**left_out {
+                LeftOut::Under { run, .. } => Some(run),
+                LeftOut::Top(_) => None,
+            },
+        }
     }
 
     /// The run that the span itself becomes.
     pub(super) fn run(&self) -> Option<&Arc<Node>> {
-        self.node.as_ref().filter(|_| !self.left_out)
+        match self {
+            Self::Run(node) => Some(node),
+            Self::LeftOut(_) => None,
+        }
     }
 }
 
@@ -110,8 +158,8 @@ impl Placer {
     pub(super) fn ask(&self, span: &SpanData, above: Option<&Place>) -> Option<Project> {
         let hook = self.rules.project_for.as_ref()?;
         let is_settled = above.is_some_and(|above| {
-            let shared = above.handed_down.as_ref().and_then(|remote| remote.shared.as_ref());
-            above.node.is_some() || shared.is_some_and(|shared| shared.project.is_some())
+            let shared = above.handed_down().and_then(|remote| remote.shared.as_ref());
+            above.node().is_some() || shared.is_some_and(|shared| shared.project.is_some())
         });
         if is_settled {
             return None;
@@ -133,19 +181,23 @@ impl Placer {
     ) -> Option<(Place, Option<Arc<Node>>)> {
         let Candidate { span, overrides, above, kept, ref project, .. } = *candidate;
         // A span that says it is a root takes nothing over from its parent but that its trace is sent.
-        let around = above.and_then(|above| above.node.as_ref());
+        let around = above.and_then(Place::node);
         let above = above.filter(|_| !overrides.is_root);
-        if let Some((above, parent)) = above.and_then(|above| Some((above, above.node.as_ref()?))) {
+        if let Some((above, parent)) = above.and_then(|above| Some((above, above.node()?))) {
             let shared = overrides.pass_on(above.shared());
             if kept {
-                let (node, new) = self.node(candidate, Some(parent), None, shared.as_ref(), false);
-                return Some((Place::of(node), new));
+                let (node, new) = if self.is_plain(candidate, parent) {
+                    self.plain_node(candidate, parent, shared)
+                } else {
+                    self.node(candidate, Some(parent), None, shared.as_ref(), false)
+                };
+                return Some((Place::Run(node), new));
             }
             parent.trace().set_filtered();
-            let passed = shared.filter(|_| overrides.inherited.is_some()).or_else(|| above.passed.clone());
-            return Some((Place { node: Some(Arc::clone(parent)), left_out: true, handed_down: None, passed }, None));
+            let passed = shared.filter(|_| overrides.inherited.is_some()).or_else(|| above.passed().cloned());
+            return Some((Place::left_out(LeftOut::Under { run: Arc::clone(parent), passed }), None));
         }
-        let mut remote = match above.and_then(|above| above.handed_down.as_deref()) {
+        let mut remote = match above.and_then(Place::handed_down) {
             Some(handed_down) => handed_down.clone(),
             None => read(),
         };
@@ -168,16 +220,38 @@ impl Placer {
         let shared = overrides.pass_on(remote.shared.as_ref());
         if kept {
             let (node, new) = self.node(candidate, None, remote.order, shared.as_ref(), !is_sampled);
-            if above.is_some_and(|above| above.left_out) {
+            if above.is_some_and(|above| above.run().is_none()) {
                 node.trace().set_filtered();
             }
-            return Some((Place::of(node), new));
+            return Some((Place::Run(node), new));
         }
         let own_above = || overrides.consistent_order().and_then(DottedOrder::parent);
         let named = order.or_else(own_above).filter(|order| self.ids.agree(order));
         remote.order = named.or(remote.order.filter(|_| !overrides.is_root));
         remote.shared = shared;
-        Some((Place { left_out: true, handed_down: Some(Arc::new(remote)), ..Place::default() }, None))
+        Some((Place::left_out(LeftOut::Top(remote)), None))
+    }
+
+    /// Whether a span stands right under its parent, by an id that is made from its own, as most spans do.
+    fn is_plain(&self, candidate: &Candidate<'_>, parent: &Node) -> bool {
+        let Overrides { id, parent_id, order, .. } = candidate.overrides;
+        let says_nothing = id.is_none() && parent_id.is_none() && order.is_none();
+        says_nothing && !candidate.taken && self.rules.run_ids == RunIds::V7 && parent.depth() < MAX_DEPTH
+    }
+
+    /// What [`Self::node`] comes to for a span that is plain, without all the questions.
+    fn plain_node(
+        &self,
+        candidate: &Candidate<'_>,
+        parent: &Arc<Node>,
+        shared: Option<Arc<Shared>>,
+    ) -> (Arc<Node>, Option<Arc<Node>>) {
+        let (parent, new) = local_trace::room(parent, self.rules.trace_runs);
+        let start = Timestamp::from_system_time(candidate.span.start_time).max(parent.start());
+        let SpanKey { trace_id, span_id } = SpanKey::of(&candidate.span.span_context);
+        let id = RunId::derived(start, trace_id, span_id);
+        let node = Node::under(id, start, Arc::clone(parent), shared).agent(candidate.overrides.is_agent);
+        (Arc::new(node), new)
     }
 
     fn node(
@@ -271,5 +345,76 @@ pub(crate) fn alone(span: &SpanData, run_ids: RunIds) -> Arc<Node> {
     let overrides = &Overrides::read(&span.attributes);
     let candidate = Candidate { span, overrides, above: None, kept: true, taken: false, ended: true, project: None };
     let place = Placer::new(rules).place(&candidate, Remote::default);
-    place.and_then(|(place, _)| place.node).expect("what is kept and not sampled has a node")
+    place.and_then(|(place, _)| place.node().cloned()).expect("what is kept and not sampled has a node")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+    use opentelemetry::KeyValue;
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+    use proptest::prelude::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn span(id: u64, parent: u64, start: u64, is_agent: bool) -> SpanData {
+        let start_time = UNIX_EPOCH + Duration::from_micros(start);
+        let kind = if is_agent { "agent" } else { "tool" };
+        SpanData {
+            span_context: SpanContext::new(
+                TraceId::from(u128::MAX / 7),
+                SpanId::from(id),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+            parent_span_id: SpanId::from(parent),
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: "span".into(),
+            start_time,
+            end_time: start_time,
+            attributes: vec![KeyValue::new("langsmith.span.kind", kind)],
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: opentelemetry::InstrumentationScope::default(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_leads_to_where_the_long_one_does(
+            spans in prop::collection::vec((any::<prop::sample::Index>(), 0..10_000_u64, any::<bool>()), 1..20),
+        ) {
+            let rules = Rules {
+                run_ids: RunIds::V7,
+                trace_runs: usize::MAX,
+                sampling: Sampling::default(),
+                project_for: None,
+            };
+            let placer = Placer::new(rules);
+            let mut places: Vec<Place> = Vec::new();
+            for (number, (above, start, is_agent)) in (1_u64..).zip(spans) {
+                let above = (!places.is_empty()).then(|| above.index(places.len()));
+                let span = span(number, above.map_or(0, |above| above as u64 + 1), 1_795_000_000_000_000 + start, is_agent);
+                let overrides = &Overrides::read(&span.attributes);
+                let above = above.map(|above| &places[above]);
+                let candidate =
+                    Candidate { span: &span, overrides, above, kept: true, taken: false, ended: false, project: None };
+                let (place, _) = placer.place(&candidate, Remote::default).expect("all are sent");
+                let node = place.run().expect("all are kept");
+                if let Some(parent) = above.and_then(Place::run) {
+                    prop_assert!(placer.is_plain(&candidate, parent));
+                    let (other, _) = placer.node(&candidate, Some(parent), None, None, false);
+                    prop_assert_eq!(node.dotted_order(), other.dotted_order());
+                    prop_assert_eq!(node.is_under_agent(), other.is_under_agent());
+                    prop_assert_eq!((node.depth(), node.start()), (other.depth(), other.start()));
+                    prop_assert_eq!(node.depth(), parent.depth() + 1);
+                }
+                places.push(place);
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::checks::Checks;
 use super::delivery::{Delivery, Hurry};
 use super::notice::{self, Notice, Notices};
 use super::pending::Watch;
-use super::queue::{span_bytes, Dropped, Ended, Flush, Queue, Start, Work};
+use super::queue::{span_bytes, Dropped, Ended, Flush, Placed, Queue, Start, Work};
 use super::spool::Spool;
 use super::transport::Transport;
 use super::worker::Worker;
@@ -277,13 +277,17 @@ impl Client {
         }
     }
 
+    /// A box for a span that has started. What is in it may be overwritten.
+    #[inline]
+    pub(crate) fn spare_box(&self) -> Option<Box<SpanData>> {
+        self.inner.as_ref()?.queue.spare_box()
+    }
+
     /// Hands over a span that has ended; one that never did is `interrupted`. What is not taken is counted
     /// where it is not taken.
     #[inline]
-    pub(crate) fn push_span(&self, span: SpanData, node: Arc<Node>, interrupted: bool, posted: bool) {
-        if let Some(inner) = &self.inner {
-            let _ = self.push(inner.queue.work_for(span, node, interrupted, posted));
-        }
+    pub(crate) fn push_span(&self, span: Box<SpanData>, node: Arc<Node>, interrupted: bool, posted: bool) {
+        let _ = self.push(Work::Placed(Placed::new(span, node, interrupted, posted)));
     }
 
     pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {

@@ -6,6 +6,7 @@
 use super::wake::Wake;
 use crate::error::{FlushError, SubmitError};
 use crate::lineage::{Node, SpanKey};
+use crate::padded::Padded;
 use crate::run::{Feedback, Run};
 use crate::stats::{Counters, DropReason};
 use crossbeam_queue::{ArrayQueue, SegQueue};
@@ -15,14 +16,15 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
 
-/// What the sender's thread is asked to do.
+/// What the sender's thread is asked to do. Small, and what it says of a span is in it: the thread that takes
+/// it has not seen the span yet, and would wait for it.
 pub(crate) enum Work {
     /// A span whose place is known.
-    Placed(Slot),
+    Placed(Placed),
     /// Ended spans whose places are not known.
     Ended(Vec<Ended>),
     /// A span that may have to be sent while it is open.
-    Start(Start),
+    Start(Box<Start>),
     /// A root that goes on with a full trace.
     Root(Arc<Node>),
     /// The trace of such a root has ended.
@@ -31,15 +33,16 @@ pub(crate) enum Work {
     /// More about a run that was submitted before.
     Update(Box<Run>),
     /// Answer when all that came before is delivered or given up.
-    Flush(Flush),
+    Flush(Box<Flush>),
 }
 
 impl Work {
     /// How many runs it stands for. An update counts when it is known to be sent, or lost, by
     /// itself: it may join its post. So do the runs of a trace that sampling may leave out.
+    #[inline]
     fn runs(&self) -> u64 {
         match self {
-            Self::Placed(slot) => slot.as_ref().as_ref().map_or(0, |placed| is_counted(&placed.node)),
+            Self::Placed(placed) => is_counted(&placed.node),
             Self::Root(node) => is_counted(node),
             Self::Run(_) => 1,
             Self::Ended(spans) => spans.iter().filter(|ended| ended.kept && !ended.undecided).count() as u64,
@@ -48,12 +51,13 @@ impl Work {
     }
 
     /// About how much memory it takes. The same before and after its time in the queue.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Placed(slot) => slot.as_ref().as_ref().map_or(0, |placed| placed.bytes),
+            Self::Placed(placed) => placed.bytes,
             Self::Ended(spans) => spans.iter().map(|ended| span_bytes(&ended.span)).sum(),
             Self::Run(run) | Self::Update(run) => run_bytes(run),
-            Self::Start(_) => size_of::<Self>(),
+            Self::Start(_) => size_of::<Self>() + size_of::<Start>(),
             // Without these a whole trace could not be shown, and there is one in thousands of runs.
             Self::Root(_) | Self::RootEnd(_) | Self::Flush(_) => 0,
         }
@@ -64,11 +68,7 @@ fn is_counted(node: &Node) -> u64 {
     u64::from(!node.trace().is_undecided())
 }
 
-/// A place for a span on its way. A box for each would be made by one thread and freed by another, which
-/// costs both of them much; so the boxes go back and are used again.
-pub(crate) type Slot = Box<Option<Placed>>;
-
-/// Boxes that are kept.
+/// Spans that were sent and whose boxes are kept.
 const SPARE: usize = 256;
 /// Bytes of a span that may stay in a box until it is used again.
 const SMALL: usize = 16 << 10;
@@ -90,11 +90,15 @@ pub(crate) struct Start {
     pub(crate) node: Arc<Node>,
 }
 
+/// An ended span whose place is known.
+///
+/// It is in the box that it was put into when it started. A new box for each would be made by one thread and
+/// freed by another, which costs both of them much; so the boxes go back and are used again.
 #[derive(Debug)]
 pub(crate) struct Placed {
     /// About how much memory the span takes.
     bytes: usize,
-    pub(crate) span: SpanData,
+    pub(crate) span: Box<SpanData>,
     pub(crate) node: Arc<Node>,
     /// The span never ended: it is sent as interrupted.
     pub(crate) interrupted: bool,
@@ -103,8 +107,8 @@ pub(crate) struct Placed {
 }
 
 impl Placed {
-    pub(crate) fn new(span: SpanData, node: Arc<Node>) -> Self {
-        Self { bytes: span_bytes(&span), span, node, interrupted: false, posted: false }
+    pub(crate) fn new(span: Box<SpanData>, node: Arc<Node>, interrupted: bool, posted: bool) -> Self {
+        Self { bytes: span_bytes(&span), span, node, interrupted, posted }
     }
 }
 
@@ -126,8 +130,8 @@ const WAKE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Queue {
     items: SegQueue<Work>,
-    spare: ArrayQueue<Slot>,
-    bytes: AtomicUsize,
+    spare: ArrayQueue<Placed>,
+    bytes: Padded<AtomicUsize>,
     byte_limit: usize,
     wake: Wake,
     /// Markers in the queue, which are taken however much waits.
@@ -163,7 +167,7 @@ impl Queue {
         Self {
             items: SegQueue::new(),
             spare: ArrayQueue::new(SPARE),
-            bytes: AtomicUsize::new(0),
+            bytes: Padded::default(),
             byte_limit,
             wake: Wake::new(),
             flushes: AtomicUsize::new(0),
@@ -173,23 +177,19 @@ impl Queue {
         }
     }
 
-    /// Work for a span. It is moved once, into its box: moving it costs more than all else here.
+    /// A box for another span. What is in it may be overwritten.
     #[inline]
-    pub(crate) fn work_for(&self, span: SpanData, node: Arc<Node>, interrupted: bool, posted: bool) -> Work {
-        let mut slot = self.spare.pop().unwrap_or_default();
-        *slot = Some(Placed { bytes: span_bytes(&span), span, node, interrupted, posted });
-        Work::Placed(slot)
+    pub(crate) fn spare_box(&self) -> Option<Box<SpanData>> {
+        self.spare.pop().map(|placed| placed.span)
     }
 
-    /// Takes a box back. A small span stays in it until the box is used again, so that its memory is
-    /// freed where memory is asked for next: the allocator locks out one thread that frees what
-    /// another one is asking for.
-    pub(super) fn take_back(&self, mut slot: Slot) {
-        if slot.as_ref().as_ref().is_some_and(|placed| placed.bytes > SMALL) {
-            *slot = None;
+    /// Takes a box back. The span stays in it until the box is used again, so that its memory is freed
+    /// where memory is asked for next: the allocator locks out one thread that frees what another one is
+    /// asking for. What is large, or too many, is let go.
+    pub(super) fn take_back(&self, placed: Placed) {
+        if placed.bytes <= SMALL {
+            drop(self.spare.push(placed));
         }
-        // What is too many is let go.
-        drop(self.spare.push(slot));
     }
 
     /// Takes work, or drops and counts it.
@@ -200,9 +200,9 @@ impl Queue {
         if self.closed.load(Ordering::Acquire) {
             return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, lost));
         }
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.bytes.0.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.byte_limit {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.bytes.0.fetch_sub(bytes, Ordering::Relaxed);
             return Err(self.refuse(DropReason::QueueFull, SubmitError::QueueFull, lost));
         }
         self.counters.submit(runs);
@@ -225,9 +225,9 @@ impl Queue {
 
     /// Takes a span that has started, if there is room. Nothing is lost where there is none.
     pub(super) fn push_start(&self, start: Start) {
-        let work = Work::Start(start);
+        let work = Work::Start(Box::new(start));
         if !self.closed.load(Ordering::Acquire) && self.has_room(work.bytes()) {
-            self.bytes.fetch_add(work.bytes(), Ordering::Relaxed);
+            self.bytes.0.fetch_add(work.bytes(), Ordering::Relaxed);
             self.items.push(work);
             self.tell_sender(false);
         }
@@ -235,13 +235,13 @@ impl Queue {
 
     /// Whether so much more would be taken at this moment.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.byte_limit
+        self.bytes.0.load(Ordering::Relaxed).saturating_add(bytes) <= self.byte_limit
     }
 
     /// Pushes a marker, which no limit holds back.
     pub(crate) fn push_flush(&self, flush: Flush) {
         self.flushes.fetch_add(1, Ordering::SeqCst);
-        self.items.push(Work::Flush(flush));
+        self.items.push(Work::Flush(Box::new(flush)));
         self.woken.notify_one();
         if self.wake.added().is_late() {
             self.answer_ended();
@@ -298,12 +298,12 @@ impl Queue {
     }
 
     pub(super) fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The sender is about to sleep. `false` when something came in the meantime.
     pub(super) fn rest(&self, gathering: bool) -> bool {
-        let little = || self.bytes.load(Ordering::Relaxed) < WAKE_BYTES;
+        let little = || self.bytes.0.load(Ordering::Relaxed) < WAKE_BYTES;
         self.wake.rest(gathering, || if gathering { little() } else { self.items.is_empty() })
     }
 

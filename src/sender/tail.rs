@@ -36,7 +36,7 @@ struct Waiting {
 /// What waits for the decision on its trace.
 #[derive(Debug)]
 pub(super) enum Undecided {
-    Span(Box<Placed>),
+    Span(Placed),
     /// A root that goes on with a full trace.
     Root(Arc<Node>),
     /// Its trace is over.

@@ -32,6 +32,8 @@ use tokio::task::JoinSet;
 
 /// After so many runs the network gets its turn.
 const TURN: usize = 64;
+/// So many bytes of work that is done may count as waiting until the turn is over.
+const RELEASE: usize = 64 << 10;
 /// How long requests may keep failing before an impatient flush is answered.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
@@ -225,19 +227,27 @@ impl Worker {
 
     /// Takes a turn's worth of work. Says whether there may be more.
     fn take_work(&mut self) -> bool {
+        // The application's threads count the same bytes: each time it waits for them, and they for it.
+        let mut bytes = 0;
+        let mut more = true;
         for _ in 0..TURN {
             // What a flush waits for is taken even when there is much to send already.
-            if self.backlog_bytes > self.backlog_limit && !self.queue.has_flush() {
-                return false;
-            }
-            let Some(work) = self.queue.pop() else { return false };
-            let bytes = work.bytes();
+            let work = if self.backlog_bytes > self.backlog_limit && !self.queue.has_flush() {
+                None
+            } else {
+                self.queue.pop()
+            };
+            let Some(work) = work else {
+                more = false;
+                break;
+            };
+            bytes += work.bytes();
             match work {
                 Work::Placed(placed) => self.add_live(placed),
                 Work::Ended(spans) => self.add_ended(spans),
                 Work::Start(start) => {
                     if let Some(watch) = &mut self.watch {
-                        watch.add(start);
+                        watch.add(*start);
                     }
                 }
                 Work::Root(root) if root.trace().is_undecided() => self.add_undecided(Undecided::Root(root)),
@@ -246,11 +256,14 @@ impl Worker {
                 Work::RootEnd(root) => self.end_root(&root),
                 Work::Run(run) => self.add_submitted(*run),
                 Work::Update(run) => self.update(*run),
-                Work::Flush(flush) => self.begin_flush(flush),
+                Work::Flush(flush) => self.begin_flush(*flush),
             }
-            self.queue.release(bytes);
+            if bytes >= RELEASE {
+                self.queue.release(std::mem::take(&mut bytes));
+            }
         }
-        true
+        self.queue.release(bytes);
+        more
     }
 
     /// Sleeps until there is something to do.

@@ -33,8 +33,11 @@ const PREFIXES: [&str; 22] = [
 const CRATES: [&str; 2] = ["rig", "rig_core"];
 
 pub(super) fn is_gen_ai(span: &SpanData) -> bool {
-    span.attributes.iter().any(|attribute| is_of_convention(attribute.key.as_str()))
-        || CRATES.contains(&&*super::crate_name(span))
+    if span.attributes.iter().any(|attribute| is_of_convention(attribute.key.as_str())) {
+        return true;
+    }
+    let origin = super::origin(span);
+    CRATES.iter().any(|name| super::is_of_crate(origin, name))
 }
 
 fn is_of_convention(name: &str) -> bool {

@@ -189,26 +189,36 @@ impl Rule {
     }
 }
 
-/// Where in the code a `tracing` span was made.
+/// Where in the code a `tracing` span was made. Asked of every span that starts, so it looks at each
+/// attribute once.
 fn target(span: &SpanData) -> Option<&str> {
-    ["target", "code.module.name", "code.namespace"].iter().find_map(|name| {
-        let attribute = span.attributes.iter().find(|attribute| attribute.key.as_str() == *name)?;
-        match &attribute.value {
-            Value::String(text) => Some(text.as_str()),
-            _ => None,
-        }
+    let mut by_rank: [Option<&Value>; 3] = [None; 3];
+    for attribute in &span.attributes {
+        let rank = match attribute.key.as_str() {
+            "target" => 0,
+            "code.module.name" => 1,
+            "code.namespace" => 2,
+            _ => continue,
+        };
+        by_rank[rank].get_or_insert(&attribute.value);
+    }
+    by_rank.into_iter().flatten().find_map(|value| match value {
+        Value::String(text) => Some(text.as_str()),
+        _ => None,
     })
 }
 
-/// The crate that a span comes from, by its target or else by its scope, with `_` for `-`.
-fn crate_name(span: &SpanData) -> Cow<'_, str> {
-    let origin = target(span).unwrap_or_else(|| span.instrumentation_scope.name());
-    let name = origin.find(':').map_or(origin, |end| &origin[..end]);
-    if name.contains('-') {
-        Cow::Owned(name.replace('-', "_"))
-    } else {
-        Cow::Borrowed(name)
-    }
+/// Where a span comes from: its target, or else its scope.
+fn origin(span: &SpanData) -> &str {
+    target(span).unwrap_or_else(|| span.instrumentation_scope.name())
+}
+
+/// Whether a target or a scope is this crate, or lies within. `-` stands for `_`.
+fn is_of_crate(origin: &str, name: &str) -> bool {
+    let (origin, name) = (origin.as_bytes(), name.as_bytes());
+    matches!(origin.get(name.len()), None | Some(b':'))
+        && origin.len() >= name.len()
+        && origin.iter().zip(name).all(|(is, wanted)| is == wanted || (*is == b'-' && *wanted == b'_'))
 }
 
 fn lies_within(target: &str, path: &str) -> bool {

@@ -5,7 +5,7 @@ use super::{HeldSpan, Operation, Worker};
 use crate::convert::is_counted;
 use crate::lineage::Node;
 use crate::run::Run;
-use crate::sender::queue::{span_bytes, Ended, Placed, Slot};
+use crate::sender::queue::{span_bytes, Ended, Placed};
 use crate::sender::tail::{self, Undecided};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use std::time::Instant;
 
 impl Worker {
     /// A span from the processor.
-    pub(super) fn add_live(&mut self, mut slot: Slot) {
-        if let Some(placed) = slot.take_if(|placed| placed.node.trace().is_undecided()) {
-            self.add_undecided(Undecided::Span(Box::new(placed)));
+    pub(super) fn add_live(&mut self, placed: Placed) {
+        if placed.node.trace().is_undecided() {
+            self.add_undecided(Undecided::Span(placed));
             self.settle_tail(Instant::now());
-        } else if let Some(placed) = &*slot {
+        } else {
             self.add_span(&placed.span, &placed.node, placed.interrupted, placed.posted);
+            self.queue.take_back(placed);
         }
-        self.queue.take_back(slot);
     }
 
     /// Spans from the exporter.
@@ -51,8 +51,8 @@ impl Worker {
         }
         for (HeldSpan { span, undecided }, node) in placed.drain(..) {
             if node.trace().is_undecided() {
-                let placed = Placed::new(span, node);
-                self.add_undecided(Undecided::Span(Box::new(placed)));
+                let placed = Placed::new(Box::new(span), node, false, false);
+                self.add_undecided(Undecided::Span(placed));
                 continue;
             }
             // What joined a trace elsewhere is sent although its own id says no.
@@ -154,6 +154,7 @@ impl Worker {
                 Undecided::Span(placed) => {
                     self.queue.counters.submit(1);
                     self.add_span(&placed.span, &placed.node, placed.interrupted, placed.posted);
+                    self.queue.take_back(placed);
                 }
                 Undecided::Root(root) => {
                     self.queue.counters.submit(1);
