@@ -5,7 +5,7 @@
 //! does; [`Usage::finish`] finds out which it is.
 
 use super::options::InputTokens;
-use crate::json::{scan, write_f64, write_i64, write_string};
+use crate::json::{scan, write_f64, write_i64};
 use opentelemetry::Value;
 
 /// What one attribute can say about usage.
@@ -321,7 +321,7 @@ fn integral(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && (0.0..END).contains(&number)).then_some(number as i64)
 }
 
-/// An object under construction whose names are all different.
+/// An object under construction whose names are all different, and plain.
 struct Members<'a> {
     out: &'a mut String,
     empty: bool,
@@ -342,8 +342,9 @@ impl<'a> Members<'a> {
             self.out.push(',');
         }
         self.empty = false;
-        write_string(self.out, name);
-        self.out.push(':');
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
     }
 
     fn object(&mut self, name: &str) -> Members<'_> {
