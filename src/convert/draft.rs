@@ -183,7 +183,11 @@ impl<'o> Draft<'o> {
     }
 
     /// The name for a run of the type that it turned out to be.
+    #[inline]
     pub(super) fn take_name(&mut self) -> Option<Cow<'static, str>> {
+        if self.names.iter().all(Option::is_none) {
+            return None;
+        }
         let [explicit, entity, tool, agent, function] = std::mem::take(&mut self.names);
         explicit
             .or(entity)

@@ -328,6 +328,11 @@ impl<'a> View<'_, 'a> {
         }
     }
 
+    /// Whether the span may have members of families.
+    pub(super) fn has_families(&self) -> bool {
+        !self.frame.families.list.is_empty()
+    }
+
     /// The members of a family: what follows the prefix, and the value.
     pub(super) fn family(&self, family: u8) -> impl Iterator<Item = (&'a str, &'a Value)> + Clone + '_ {
         let members = self.frame.families.list.iter().filter(move |member| {

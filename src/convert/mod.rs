@@ -9,6 +9,7 @@ mod attachment;
 mod bubble;
 mod chat;
 mod counted;
+mod describe;
 mod draft;
 mod encoded;
 mod events;
@@ -37,21 +38,20 @@ mod usage;
 mod vercel;
 
 use crate::hooks::Hide;
-use crate::json::{write_array, write_hex, Name, Object};
+use crate::json::{Name, Object};
 use crate::lineage::Node;
-use crate::run::{shorten_name, Extra, Project, Run, RunType, Timestamp};
+use crate::run::{shorten_name, DottedOrder, Project, Run, RunType, Timestamp};
 use bubble::Bubble;
 pub(crate) use counted::is_counted;
-use draft::{insert_any, with_member, Draft, Memory};
+use describe::{describe, identify, TraceText};
+use draft::{with_member, Draft, Memory};
 pub(crate) use events::EventLimits;
 use frame::{Convention, Frame, Left};
-use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::Resource;
 pub(crate) use options::Options;
 pub use options::{FunctionArgs, InputTokens, NamePolicy};
-use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 use usage::UsageContext;
 
@@ -216,7 +216,7 @@ impl Converter {
         chat::settle_instructions(&mut draft);
         settle_type(&mut draft);
         events::rest(&span.events, self.event_limits, &mut draft);
-        keep_left(frame, &self.hide, attributes, &mut draft);
+        keep_left(frame, self.hide, attributes, &mut draft);
         describe(span, node, &mut draft.extra);
         let origin = self.origin.get();
         if node.is_first_here() {
@@ -225,11 +225,29 @@ impl Converter {
             }
         }
         add_usage(&mut draft, node);
-        let mut run = finish(span, node, draft);
-        if run.project.is_none() {
-            run.project = origin.and_then(|origin| origin.project.clone());
+        let dotted_order = node.dotted_order();
+        keep_placement(&dotted_order, &mut draft);
+        let error = status::error(span, &mut draft);
+        add_last(node, &mut draft);
+        let start = node.start();
+        let project = node.shared().and_then(|shared| shared.project.as_ref());
+        Run {
+            dotted_order,
+            name: name(span, &mut draft),
+            run_type: draft.run_type(),
+            start,
+            end: Some(Timestamp::from_system_time(span.end_time).max(start)),
+            project: project.or(origin.and_then(|origin| origin.project.as_ref())).cloned(),
+            tags: draft.tags,
+            inputs: draft.inputs,
+            outputs: draft.outputs,
+            error,
+            events: draft.events.finish(),
+            extra: draft.extra,
+            reference_example_id: draft.reference_example_id,
+            attachments: draft.attachments,
+            feedback: draft.feedback,
         }
-        run
     }
 
     /// Takes back the memory of a run that is encoded.
@@ -251,7 +269,7 @@ impl Converter {
 
 /// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
 /// or outputs are hidden, other ways to say the same are left out as well.
-fn keep_left(frame: &Frame, hide: &Hide, attributes: &[KeyValue], draft: &mut Draft<'_>) {
+fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Draft<'_>) {
     let hides_known = hide.inputs || hide.outputs;
     let mut arguments = Object::default();
     // Arguments are hidden with the inputs, which they are or would be.
@@ -311,99 +329,6 @@ fn is_credential(header: &str) -> bool {
     CREDENTIALS.iter().any(|credential| header.eq_ignore_ascii_case(credential))
 }
 
-/// The text of the id of a trace, for the spans of it that come one after the other.
-#[derive(Debug)]
-struct TraceText {
-    id: TraceId,
-    json: String,
-}
-
-impl Default for TraceText {
-    fn default() -> Self {
-        Self { id: TraceId::INVALID, json: String::new() }
-    }
-}
-
-impl TraceText {
-    fn of(&mut self, id: TraceId) -> &str {
-        if self.id != id || self.json.is_empty() {
-            self.id = id;
-            self.json.clear();
-            write_hex(&mut self.json, id.to_bytes());
-        }
-        &self.json
-    }
-}
-
-/// The span's own ids, by which a run is found in other backends and back.
-fn identify(span: &SpanData, node: &Node, trace_id: &mut TraceText, extra: &mut Extra) {
-    let metadata = &mut extra.metadata;
-    metadata.insert_raw(const { Name::new("OTEL_TRACE_ID") }, trace_id.of(span.span_context.trace_id()));
-    metadata
-        .insert_with(const { Name::new("OTEL_SPAN_ID") }, |out| write_hex(out, span.span_context.span_id().to_bytes()));
-    let parent = span.parent_span_id.to_bytes();
-    if (node.is_root() || node.is_moved()) && parent != [0; 8] {
-        metadata.insert_with(const { Name::new("OTEL_PARENT_SPAN_ID") }, |out| write_hex(out, parent));
-    }
-}
-
-/// What only describes the span.
-fn describe(span: &SpanData, node: &Node, extra: &mut Extra) {
-    let otel = &mut extra.otel;
-    let scope = &span.instrumentation_scope;
-    if !scope.name().is_empty() {
-        otel.insert_str(const { Name::new("scope_name") }, scope.name());
-    }
-    if let Some(version) = scope.version() {
-        otel.insert_str(const { Name::new("scope_version") }, version);
-    }
-    match span.span_kind {
-        SpanKind::Internal => {}
-        SpanKind::Client => drop(otel.insert_str(const { Name::new("span_kind") }, "client")),
-        SpanKind::Server => drop(otel.insert_str(const { Name::new("span_kind") }, "server")),
-        SpanKind::Producer => drop(otel.insert_str(const { Name::new("span_kind") }, "producer")),
-        SpanKind::Consumer => drop(otel.insert_str(const { Name::new("span_kind") }, "consumer")),
-    }
-    if !span.links.is_empty() {
-        otel.insert_with("links", |out| write_array(out, &*span.links, write_link));
-    }
-    for (name, dropped) in [
-        ("dropped_attributes_count", span.dropped_attributes_count),
-        ("dropped_events_count", span.events.dropped_count),
-        ("dropped_links_count", span.links.dropped_count),
-    ] {
-        if dropped > 0 {
-            otel.insert_i64(name, dropped.into());
-        }
-    }
-    // The run takes its parent's start where a clock says that it began before, and the first or the
-    // last moment that LangSmith can tell where it lies outside.
-    if Timestamp::exactly(span.start_time) != Some(node.start()) {
-        let true_start = chrono::DateTime::<chrono::Utc>::from(clamp(span.start_time));
-        extra.metadata.insert_with("otel_start_time", |out| {
-            let _ = write!(out, "\"{}\"", true_start.to_rfc3339());
-        });
-    }
-}
-
-/// Moments that chrono can tell: within 200,000 years of 1970.
-fn clamp(time: std::time::SystemTime) -> std::time::SystemTime {
-    use std::time::{Duration, UNIX_EPOCH};
-    const FAR: Duration = Duration::from_secs(6_000_000_000_000);
-    let (earliest, latest) = (UNIX_EPOCH.checked_sub(FAR), UNIX_EPOCH.checked_add(FAR));
-    time.clamp(earliest.unwrap_or(UNIX_EPOCH), latest.unwrap_or(UNIX_EPOCH))
-}
-
-fn write_link(out: &mut String, link: &Link) {
-    let mut object = Object::default();
-    object.insert_str("trace_id", &link.span_context.trace_id().to_string());
-    object.insert_str("span_id", &link.span_context.span_id().to_string());
-    for KeyValue { key, value, .. } in link.attributes.iter().rev() {
-        insert_any(&mut object, key.as_str(), value);
-    }
-    object.write_to(out);
-}
-
 /// A span that names a model, and has messages or counts, is a call of it.
 fn settle_type(draft: &mut Draft<'_>) {
     let called = draft.extra.metadata.contains(const { Name::new("ls_model_name") })
@@ -419,8 +344,8 @@ fn settle_type(draft: &mut Draft<'_>) {
     }
 }
 
-fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
-    let dotted_order = node.dotted_order();
+/// Where the application wanted the run to stand, if it stands elsewhere.
+fn keep_placement(dotted_order: &DottedOrder, draft: &mut Draft<'_>) {
     for (name, wanted) in std::mem::take(&mut draft.placement) {
         let below = dotted_order.as_str().strip_prefix(wanted.as_str());
         let used = dotted_order.ids().any(|id| id.to_string() == wanted)
@@ -429,7 +354,10 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
             draft.extra.metadata.insert_str(name, &wanted);
         }
     }
-    let error = status::error(span, &mut draft);
+}
+
+/// What the run shares with others of its trace, and what is known of it only now.
+fn add_last(node: &Node, draft: &mut Draft<'_>) {
     if let Some(shared) = node.shared() {
         draft.extra.metadata.append(&shared.metadata);
         shared.tags.iter().for_each(|tag| draft.tag(tag));
@@ -439,24 +367,6 @@ fn finish(span: &SpanData, node: &Node, mut draft: Draft<'_>) -> Run {
     }
     if let Some(reason) = draft.finish_reason.take() {
         draft.extra.metadata.insert_str("finish_reason", &reason);
-    }
-    let start = node.start();
-    Run {
-        dotted_order,
-        name: name(span, &mut draft),
-        run_type: draft.run_type(),
-        start,
-        end: Some(Timestamp::from_system_time(span.end_time).max(start)),
-        project: node.shared().and_then(|shared| shared.project.clone()),
-        tags: draft.tags,
-        inputs: draft.inputs,
-        outputs: draft.outputs,
-        error,
-        events: draft.events.finish(),
-        extra: draft.extra,
-        reference_example_id: draft.reference_example_id,
-        attachments: draft.attachments,
-        feedback: draft.feedback,
     }
 }
 

@@ -228,6 +228,9 @@ impl Usage {
     /// Adds the cached tokens to an input count that leaves them out.
     fn with_cached(&self, input: i64, output: i64, context: &UsageContext<'_>) -> i64 {
         let cached = self.cached();
+        if cached == 0 {
+            return input;
+        }
         let sum = input.saturating_add(cached);
         let anthropic = context.provider.is_some_and(is_anthropic);
         let exclusive = match context.input_tokens {
