@@ -1,5 +1,6 @@
 //! What conventions write into: the run as it comes to be. The first writer of a field wins.
 
+use super::frame::is_blank;
 use super::messages::Side;
 use super::options::Options;
 use super::usage::Usage;
@@ -41,9 +42,10 @@ pub(super) enum NameSource {
 /// Memory that one run leaves to the next.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) extra: Extra,
+    pub(super) extra: Option<Box<Extra>>,
     pub(super) inputs: String,
     pub(super) outputs: String,
+    pub(super) usage: String,
     /// For messages before they stand in the inputs or outputs.
     pub(super) messages: String,
 }
@@ -52,9 +54,7 @@ impl Memory {
     /// Lets go of what one huge run needed.
     pub(super) fn keep_little(&mut self) {
         const MUCH: usize = 256 << 10;
-        if self.extra.metadata.capacity() > MUCH {
-            self.extra = Extra::default();
-        }
+        self.extra.take_if(|extra| extra.metadata.capacity() > MUCH);
         for text in [&mut self.inputs, &mut self.outputs, &mut self.messages] {
             if text.capacity() > MUCH {
                 *text = String::new();
@@ -72,8 +72,8 @@ pub(super) struct Draft<'o> {
     pub(super) outputs: Option<Json>,
     /// This crate wrote the outputs: they have no members but its own.
     pub(super) outputs_are_ours: bool,
-    pub(super) memory: Memory,
-    pub(super) extra: Extra,
+    pub(super) memory: &'o mut Memory,
+    pub(super) extra: Box<Extra>,
     pub(super) usage: Usage,
     pub(super) tags: Vec<String>,
     pub(super) attachments: Vec<Attachment>,
@@ -129,8 +129,9 @@ impl Events {
 
 impl<'o> Draft<'o> {
     /// A draft in memory that earlier runs used.
-    pub(super) fn new(mut memory: Memory, started: Timestamp, options: &'o Options) -> Self {
-        let extra = std::mem::take(&mut memory.extra);
+    #[inline]
+    pub(super) fn new(memory: &'o mut Memory, started: Timestamp, options: &'o Options) -> Self {
+        let extra = memory.extra.take().unwrap_or_default();
         Self {
             options,
             run_type: (TypeRank::Nothing, RunType::Chain),
@@ -176,13 +177,17 @@ impl<'o> Draft<'o> {
     }
 
     pub(super) fn set_name(&mut self, source: NameSource, name: &str) {
-        if !name.trim().is_empty() {
+        if !is_blank(name) {
             self.names[source as usize].get_or_insert_with(|| name.to_owned().into());
         }
     }
 
     /// The name for a run of the type that it turned out to be.
+    #[inline]
     pub(super) fn take_name(&mut self) -> Option<Cow<'static, str>> {
+        if self.names.iter().all(Option::is_none) {
+            return None;
+        }
         let [explicit, entity, tool, agent, function] = std::mem::take(&mut self.names);
         explicit
             .or(entity)

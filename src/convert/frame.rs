@@ -1,7 +1,7 @@
 //! One pass over a span's attributes: each goes to the convention that knows it.
 
 use super::CONVENTIONS;
-use crate::json::{Object, Seen};
+use crate::json::{Name, Object, Seen};
 use opentelemetry::{KeyValue, Value};
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
@@ -38,12 +38,13 @@ pub(super) use attributes;
 /// Where the registry sends an attribute.
 #[derive(Clone, Copy)]
 enum Target {
-    Slot { convention: u8, slot: u16 },
+    Slot { convention: u8, slot: u16, bit: u64 },
     Family { convention: u8, family: u8, prefix: u8 },
 }
 
 struct Registry {
-    slots: FxHashMap<&'static str, Target>,
+    /// By the hashes of the names.
+    slots: FxHashMap<u64, (&'static str, Target)>,
     /// By the first byte of the prefix.
     families: [Vec<(&'static str, Target)>; 256],
     /// The first slot of each convention.
@@ -62,8 +63,11 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         let first = u16::try_from(registry.count).unwrap_or(u16::MAX);
         registry.first.push(first);
         for (slot, key) in (first..).zip(*keys) {
-            let before = registry.slots.insert(key, Target::Slot { convention, slot });
-            debug_assert!(before.is_none(), "{key} belongs to two conventions");
+            let before = registry.slots.insert(
+                Name::new(key).hash(),
+                (key, Target::Slot { convention, slot, bit: bit(usize::from(slot - first)) }),
+            );
+            debug_assert!(before.is_none(), "{key} belongs to two conventions, or has the hash of another one");
         }
         registry.count += keys.len();
         for (family, prefix) in (0_u8..).zip(*families) {
@@ -79,16 +83,27 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
 });
 
 impl Registry {
-    fn find(&self, name: &str) -> Option<Target> {
-        if let Some(target) = self.slots.get(name) {
+    #[inline]
+    fn find(&self, name: &str, hash: u64) -> Option<Target> {
+        if let Some((_, target)) = self.slots.get(&hash).filter(|(known, _)| *known == name) {
             return Some(*target);
         }
         let families = &self.families[usize::from(*name.as_bytes().first()?)];
-        families.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, target)| *target)
+        // Most differ where the prefix ends.
+        let begins = |prefix: &str| {
+            let last = prefix.len() - 1;
+            name.as_bytes().get(last) == Some(&prefix.as_bytes()[last]) && name.starts_with(prefix)
+        };
+        families.iter().find(|(prefix, _)| begins(prefix)).map(|(_, target)| *target)
     }
 }
 
 const NONE: u32 = u32::MAX;
+
+/// The bit of a convention's key. Those beyond the last one share it.
+fn bit(key: usize) -> u64 {
+    1 << key.min(63)
+}
 
 /// Which attribute stands where, as positions in the span's list. Kept from span to span, so that
 /// a span costs no memory here.
@@ -102,6 +117,8 @@ pub(super) struct Frame {
     rest: Members,
     /// One bit a convention.
     present: u64,
+    /// One bit a key of each convention.
+    keys: [u64; CONVENTIONS.len()],
 }
 
 /// Attributes by their places; each name stands once.
@@ -145,13 +162,16 @@ impl Frame {
     pub(super) fn read(&mut self, attributes: &[KeyValue]) {
         self.clear();
         let registry = &*REGISTRY;
-        self.slots.resize(registry.count, NONE);
+        if self.slots.is_empty() {
+            self.slots.resize(registry.count, NONE);
+        }
         for (attribute, KeyValue { key, .. }) in (0_u32..).zip(attributes) {
             let name = key.as_str();
-            let hash = || Seen::hash(name.as_bytes());
-            match registry.find(name) {
-                Some(Target::Slot { convention, slot }) => {
+            let hash = Name::new(name).hash();
+            match registry.find(name, hash) {
+                Some(Target::Slot { convention, slot, bit }) => {
                     self.present |= 1 << convention;
+                    self.keys[usize::from(convention)] |= bit;
                     let place = &mut self.slots[usize::from(slot)];
                     if *place == NONE {
                         self.used.push(slot);
@@ -160,10 +180,10 @@ impl Frame {
                 }
                 Some(Target::Family { convention, family, prefix }) => {
                     self.present |= 1 << convention;
-                    self.families.add(attributes, Member { hash: hash(), attribute, convention, family, prefix });
+                    self.families.add(attributes, Member { hash, attribute, convention, family, prefix });
                 }
                 None => {
-                    let member = Member { hash: hash(), attribute, convention: u8::MAX, family: 0, prefix: 0 };
+                    let member = Member { hash, attribute, convention: u8::MAX, family: 0, prefix: 0 };
                     self.rest.add(attributes, member);
                 }
             }
@@ -177,10 +197,16 @@ impl Frame {
         self.families.clear();
         self.rest.clear();
         self.present = 0;
+        self.keys.fill(0);
     }
 
     pub(super) fn has(&self, convention: usize) -> bool {
         self.present & (1 << convention) != 0
+    }
+
+    /// The conventions that the span has attributes of, one bit each.
+    pub(super) fn present(&self) -> u64 {
+        self.present
     }
 
     pub(super) fn view<'f, 'a>(&'f mut self, attributes: &'a [KeyValue], convention: usize) -> View<'f, 'a> {
@@ -222,19 +248,23 @@ pub(super) struct View<'f, 'a> {
 
 impl<'a> View<'_, 'a> {
     /// Looks at an attribute and leaves it.
+    #[inline]
     pub(super) fn peek(&self, key: impl Into<usize>) -> Option<&'a Value> {
         let position = self.frame.slots[self.first + key.into()];
         (position != NONE).then(|| &self.attributes[position as usize].value)
     }
 
-    /// Whether the span has any of the attributes between these two, both included: whole groups
+    /// Whether the span may have any of the attributes between these two, both included: whole groups
     /// that it has nothing of are passed over.
+    #[inline]
     pub(super) fn has_any(&self, first: impl Into<usize>, last: impl Into<usize>) -> bool {
-        let slots = &self.frame.slots[self.first + first.into()..=self.first + last.into()];
-        slots.iter().copied().fold(NONE, u32::min) != NONE
+        let (first, last) = (bit(first.into()), bit(last.into()));
+        let group = last | (last - first);
+        self.frame.keys[usize::from(self.convention)] & group != 0
     }
 
     /// Takes an attribute, so that it does not go to the metadata.
+    #[inline]
     pub(super) fn take(&mut self, key: impl Into<usize>) -> Option<&'a Value> {
         let place = &mut self.frame.slots[self.first + key.into()];
         let position = std::mem::replace(place, NONE);
@@ -251,9 +281,11 @@ impl<'a> View<'_, 'a> {
     }
 
     /// Takes an attribute if `accept` says so.
+    #[inline]
     pub(super) fn take_if(&mut self, key: impl Into<usize>, accept: impl FnOnce(&'a Value) -> bool) -> bool {
         let key = key.into();
-        let accepted = self.peek(key).is_some_and(accept);
+        let Some(value) = self.peek(key) else { return false };
+        let accepted = accept(value);
         if accepted {
             self.take(key);
         }
@@ -265,21 +297,22 @@ impl<'a> View<'_, 'a> {
         let key = key.into();
         let Some(Value::String(text)) = self.peek(key) else { return None };
         let text = text.as_str();
-        (!text.trim().is_empty()).then(|| {
+        (!is_blank(text)).then(|| {
             self.take(key);
             text
         })
     }
 
+    #[inline]
     pub(super) fn peek_text(&self, key: impl Into<usize>) -> Option<&'a str> {
-        match self.peek(key) {
-            Some(Value::String(text)) if !text.as_str().trim().is_empty() => Some(text.as_str()),
+        match self.peek(key)? {
+            Value::String(text) if !is_blank(text.as_str()) => Some(text.as_str()),
             _ => None,
         }
     }
 
     /// Takes an attribute into the metadata under another name.
-    pub(super) fn rename(&mut self, key: impl Into<usize>, metadata: &mut Object, name: &str) {
+    pub(super) fn rename<'n>(&mut self, key: impl Into<usize>, metadata: &mut Object, name: impl Into<Name<'n>>) {
         self.take_if(key, |value| !is_empty(value) && metadata.insert(name, value));
     }
 
@@ -293,6 +326,11 @@ impl<'a> View<'_, 'a> {
                 member.attribute = NONE;
             }
         }
+    }
+
+    /// Whether the span may have members of families.
+    pub(super) fn has_families(&self) -> bool {
+        !self.frame.families.list.is_empty()
     }
 
     /// The members of a family: what follows the prefix, and the value.
@@ -324,9 +362,18 @@ pub(super) fn find<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a Val
     attributes.iter().rev().find(|attribute| attribute.key.as_str() == name).map(|attribute| &attribute.value)
 }
 
+/// Whether there is nothing in it but white space.
+pub(super) fn is_blank(text: &str) -> bool {
+    !text.as_bytes().first().is_some_and(u8::is_ascii_graphic) && text.trim().is_empty()
+}
+
 /// Whether a value says nothing: the next source gets its chance then.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
+        // Most texts begin with a letter.
+        Value::String(text) if matches!(text.as_str().as_bytes(), [b'a'..=b'm' | b'o'..=b'z' | b'A'..=b'Z', ..]) => {
+            false
+        }
         Value::String(text) => matches!(text.as_str().trim(), "" | "[]" | "{}" | "null"),
         Value::Array(array) => match array {
             opentelemetry::Array::String(items) => items.is_empty(),

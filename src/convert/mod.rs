@@ -9,6 +9,7 @@ mod attachment;
 mod bubble;
 mod chat;
 mod counted;
+mod describe;
 mod draft;
 mod encoded;
 mod events;
@@ -37,21 +38,20 @@ mod usage;
 mod vercel;
 
 use crate::hooks::Hide;
-use crate::json::{write_array, write_hex, Object};
+use crate::json::{Name, Object};
 use crate::lineage::{Node, Orders};
-use crate::run::{shorten_name, DottedOrder, Extra, Project, Run, RunType, Timestamp};
+use crate::run::{shorten_name, DottedOrder, Project, Run, RunType, Timestamp};
 use bubble::Bubble;
 pub(crate) use counted::is_counted;
-use draft::{insert_any, with_member, Draft, Memory};
+use describe::{describe, identify, TraceText};
+use draft::{with_member, Draft, Memory};
 pub(crate) use events::EventLimits;
 use frame::{Convention, Frame, Left};
-use opentelemetry::trace::{Link, SpanKind};
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::Resource;
 pub(crate) use options::Options;
 pub use options::{FunctionArgs, InputTokens, NamePolicy};
-use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 use usage::UsageContext;
 
@@ -126,6 +126,7 @@ pub(crate) struct Converter {
     hide: Hide,
     frame: Frame,
     memory: Memory,
+    trace_id: TraceText,
     orders: Orders,
     bubble: Bubble,
 }
@@ -134,8 +135,17 @@ impl Converter {
     /// `bubble_io` is [`Config::with_bubble_io`](crate::Config::with_bubble_io).
     pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide, bubble_io: Option<bool>) -> Self {
         let (event_limits, bubble) = (EventLimits::default(), Bubble::new(bubble_io));
-        let (frame, memory, orders) = (Frame::default(), Memory::default(), Orders::default());
-        Self { origin, options, event_limits, hide, frame, memory, orders, bubble }
+        Self {
+            origin,
+            options,
+            event_limits,
+            hide,
+            frame: Frame::default(),
+            memory: Memory::default(),
+            trace_id: TraceText::default(),
+            orders: Orders::default(),
+            bubble,
+        }
     }
 
     pub(crate) fn with_event_limits(mut self, limits: EventLimits) -> Self {
@@ -181,22 +191,25 @@ impl Converter {
 
     fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
         let attributes = &*span.attributes;
-        let mut draft = Draft::new(std::mem::take(&mut self.memory), node.start(), &self.options);
+        let Self { frame, memory, trace_id, .. } = self;
+        let mut draft = Draft::new(memory, node.start(), &self.options);
         draft.interrupted = interrupted;
-        identify(span, node, &mut draft.extra);
+        identify(span, node, trace_id, &mut draft.extra);
 
-        self.frame.read(attributes);
+        frame.read(attributes);
         if draft.options.feedback {
-            feedback::take_attributes(&mut self.frame.view(attributes, 0), &mut draft);
+            feedback::take_attributes(&mut frame.view(attributes, 0), &mut draft);
         }
-        for (number, convention) in CONVENTIONS.iter().enumerate() {
-            if self.frame.has(number) {
-                (convention.convert)(&mut self.frame.view(attributes, number), &mut draft);
-            }
-            if span.events.is_empty() {
-                continue;
+        let has_events = !span.events.is_empty();
+        let mut present = frame.present() | if has_events { 1 << GENAI | 1 << GENAI_OLD } else { 0 };
+        while present != 0 {
+            let number = present.trailing_zeros() as usize;
+            present &= present - 1;
+            if frame.has(number) {
+                (CONVENTIONS[number].convert)(&mut frame.view(attributes, number), &mut draft);
             }
             match number {
+                _ if !has_events => {}
                 GENAI => events::details(&span.events, &mut draft),
                 GENAI_OLD => events::messages(&span.events, &mut draft),
                 _ => {}
@@ -205,7 +218,7 @@ impl Converter {
         chat::settle_instructions(&mut draft);
         settle_type(&mut draft);
         events::rest(&span.events, self.event_limits, &mut draft);
-        self.keep_left(attributes, &mut draft);
+        keep_left(frame, self.hide, attributes, &mut draft);
         describe(span, node, &mut draft.extra);
         let origin = self.origin.get();
         if node.is_first_here() {
@@ -214,22 +227,40 @@ impl Converter {
             }
         }
         add_usage(&mut draft, node);
-        self.memory = std::mem::take(&mut draft.memory);
-        let mut run = finish(span, node, self.orders.of(node), draft);
-        if run.project.is_none() {
-            run.project = origin.and_then(|origin| origin.project.clone());
+        let dotted_order = self.orders.of(node);
+        keep_placement(&dotted_order, &mut draft);
+        let error = status::error(span, &mut draft);
+        add_last(node, &mut draft);
+        let start = node.start();
+        let project = node.shared().and_then(|shared| shared.project.as_ref());
+        Run {
+            dotted_order,
+            name: name(span, &mut draft),
+            run_type: draft.run_type(),
+            start,
+            end: Some(Timestamp::from_system_time(span.end_time).max(start)),
+            project: project.or(origin.and_then(|origin| origin.project.as_ref())).cloned(),
+            tags: draft.tags,
+            inputs: draft.inputs,
+            outputs: draft.outputs,
+            error,
+            events: draft.events.finish(),
+            extra: draft.extra,
+            reference_example_id: draft.reference_example_id,
+            attachments: draft.attachments,
+            feedback: draft.feedback,
         }
-        run
     }
 
     /// Takes back the memory of a run that is encoded.
+    #[inline]
     pub(crate) fn recycle(&mut self, run: Run) {
         self.orders.recycle(run.dotted_order);
         let mut extra = run.extra;
         for object in [&mut extra.metadata, &mut extra.invocation_params, &mut extra.otel, &mut extra.runtime] {
             object.clear();
         }
-        self.memory.extra = extra;
+        self.memory.extra = Some(extra);
         for (memory, json) in [(&mut self.memory.inputs, run.inputs), (&mut self.memory.outputs, run.outputs)] {
             if let Some(json) = json {
                 *memory = json.into_string();
@@ -237,50 +268,53 @@ impl Converter {
         }
         self.memory.keep_little();
     }
+}
 
-    /// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
-    /// or outputs are hidden, other ways to say the same are left out as well.
-    fn keep_left(&self, attributes: &[KeyValue], draft: &mut Draft<'_>) {
-        let hides_known = self.hide.inputs || self.hide.outputs;
-        let mut arguments = Object::default();
-        // Arguments are hidden with the inputs, which they are or would be.
-        let function_args = match draft.options.function_args {
-            FunctionArgs::Metadata if self.hide.inputs => FunctionArgs::Inputs,
-            function_args => function_args,
-        };
-        // What has inputs already keeps its arguments as they are.
-        let may_be_inputs = draft.inputs.is_none() || self.hide.inputs;
-        let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
-        let metadata = &mut draft.extra.metadata;
-        self.frame.left(attributes, |left, attribute| {
-            let KeyValue { key, value, .. } = attribute;
-            let name = key.as_str();
-            // Functions have arguments called `metadata`, too.
-            let is_free = left == Left::Unknown || name == "metadata";
-            if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
-                if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
-                    metadata.insert(name, value);
-                }
-                return;
+/// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
+/// or outputs are hidden, other ways to say the same are left out as well.
+fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Draft<'_>) {
+    let hides_known = hide.inputs || hide.outputs;
+    let mut arguments = Object::default();
+    // Arguments are hidden with the inputs, which they are or would be.
+    let function_args = match draft.options.function_args {
+        FunctionArgs::Metadata if hide.inputs => FunctionArgs::Inputs,
+        function_args => function_args,
+    };
+    // What has inputs already keeps its arguments as they are.
+    let may_be_inputs = draft.inputs.is_none() || hide.inputs;
+    let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
+    let metadata = &mut draft.extra.metadata;
+    frame.left(attributes, |left, attribute| {
+        let KeyValue { key, value, .. } = attribute;
+        let name = key.as_str();
+        // Functions have arguments called `metadata`, too.
+        let is_free = left == Left::Unknown || name == "metadata";
+        if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
+            if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
+                metadata.insert(name, value);
             }
-            match function_args {
-                FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", value)),
-                FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
-                FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),
-                FunctionArgs::Off => {}
-            }
-        });
-        if !arguments.is_empty() {
-            draft.inputs_with(|out| {
-                arguments.write_to(out);
-                true
-            });
+            return;
         }
+        match function_args {
+            FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", value)),
+            FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
+            FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),
+            FunctionArgs::Off => {}
+        }
+    });
+    if !arguments.is_empty() {
+        draft.inputs_with(|out| {
+            arguments.write_to(out);
+            true
+        });
     }
 }
 
 /// Headers that hold credentials are not sent on, nor what OpenTelemetry notes for itself.
 fn is_forwarded(name: &str, value: &Value) -> bool {
+    if !matches!(name.as_bytes(), [b'h' | b'l' | b'o', ..]) {
+        return true;
+    }
     // All headers of a request in one text.
     if matches!(name, "llm.headers" | "langsmith.request.headers") {
         let headers = value.as_str().to_ascii_lowercase();
@@ -298,86 +332,23 @@ fn is_credential(header: &str) -> bool {
     CREDENTIALS.iter().any(|credential| header.eq_ignore_ascii_case(credential))
 }
 
-/// The span's own ids, by which a run is found in other backends and back.
-fn identify(span: &SpanData, node: &Node, extra: &mut Extra) {
-    let metadata = &mut extra.metadata;
-    metadata.insert_with("OTEL_TRACE_ID", |out| write_hex(out, span.span_context.trace_id().to_bytes()));
-    metadata.insert_with("OTEL_SPAN_ID", |out| write_hex(out, span.span_context.span_id().to_bytes()));
-    let parent = span.parent_span_id.to_bytes();
-    if (node.is_root() || node.is_moved()) && parent != [0; 8] {
-        metadata.insert_with("OTEL_PARENT_SPAN_ID", |out| write_hex(out, parent));
-    }
-}
-
-/// What only describes the span.
-fn describe(span: &SpanData, node: &Node, extra: &mut Extra) {
-    let otel = &mut extra.otel;
-    let scope = &span.instrumentation_scope;
-    if !scope.name().is_empty() {
-        otel.insert_str("scope_name", scope.name());
-    }
-    if let Some(version) = scope.version() {
-        otel.insert_str("scope_version", version);
-    }
-    match span.span_kind {
-        SpanKind::Internal => {}
-        SpanKind::Client => drop(otel.insert_str("span_kind", "client")),
-        SpanKind::Server => drop(otel.insert_str("span_kind", "server")),
-        SpanKind::Producer => drop(otel.insert_str("span_kind", "producer")),
-        SpanKind::Consumer => drop(otel.insert_str("span_kind", "consumer")),
-    }
-    if !span.links.is_empty() {
-        otel.insert_with("links", |out| write_array(out, &*span.links, write_link));
-    }
-    for (name, dropped) in [
-        ("dropped_attributes_count", span.dropped_attributes_count),
-        ("dropped_events_count", span.events.dropped_count),
-        ("dropped_links_count", span.links.dropped_count),
-    ] {
-        if dropped > 0 {
-            otel.insert_i64(name, dropped.into());
-        }
-    }
-    // The run takes its parent's start where a clock says that it began before, and the first or the
-    // last moment that LangSmith can tell where it lies outside.
-    if Timestamp::exactly(span.start_time) != Some(node.start()) {
-        let true_start = chrono::DateTime::<chrono::Utc>::from(clamp(span.start_time));
-        extra.metadata.insert_with("otel_start_time", |out| {
-            let _ = write!(out, "\"{}\"", true_start.to_rfc3339());
-        });
-    }
-}
-
-/// Moments that chrono can tell: within 200,000 years of 1970.
-fn clamp(time: std::time::SystemTime) -> std::time::SystemTime {
-    use std::time::{Duration, UNIX_EPOCH};
-    const FAR: Duration = Duration::from_secs(6_000_000_000_000);
-    let (earliest, latest) = (UNIX_EPOCH.checked_sub(FAR), UNIX_EPOCH.checked_add(FAR));
-    time.clamp(earliest.unwrap_or(UNIX_EPOCH), latest.unwrap_or(UNIX_EPOCH))
-}
-
-fn write_link(out: &mut String, link: &Link) {
-    let mut object = Object::default();
-    object.insert_str("trace_id", &link.span_context.trace_id().to_string());
-    object.insert_str("span_id", &link.span_context.span_id().to_string());
-    for KeyValue { key, value, .. } in link.attributes.iter().rev() {
-        insert_any(&mut object, key.as_str(), value);
-    }
-    object.write_to(out);
-}
-
 /// A span that names a model, and has messages or counts, is a call of it.
 fn settle_type(draft: &mut Draft<'_>) {
-    let called = draft.extra.metadata.contains("ls_model_name") && (draft.has_messages || !draft.usage.is_empty());
+    let called = draft.extra.metadata.contains(const { Name::new("ls_model_name") })
+        && (draft.has_messages || !draft.usage.is_empty());
     if called {
         draft.set_run_type(draft::TypeRank::Presence, RunType::Llm);
     }
     if draft.run_type() == RunType::Llm {
-        draft.extra.metadata.insert_str("ls_model_type", if draft.is_text_completion { "llm" } else { "chat" });
+        draft
+            .extra
+            .metadata
+            .insert_str(const { Name::new("ls_model_type") }, if draft.is_text_completion { "llm" } else { "chat" });
     }
 }
 
-fn finish(span: &SpanData, node: &Node, dotted_order: DottedOrder, mut draft: Draft<'_>) -> Run {
+/// Where the application wanted the run to stand, if it stands elsewhere.
+fn keep_placement(dotted_order: &DottedOrder, draft: &mut Draft<'_>) {
     for (name, wanted) in std::mem::take(&mut draft.placement) {
         let below = dotted_order.as_str().strip_prefix(wanted.as_str());
         let used = dotted_order.ids().any(|id| id.to_string() == wanted)
@@ -386,7 +357,10 @@ fn finish(span: &SpanData, node: &Node, dotted_order: DottedOrder, mut draft: Dr
             draft.extra.metadata.insert_str(name, &wanted);
         }
     }
-    let error = status::error(span, &mut draft);
+}
+
+/// What the run shares with others of its trace, and what is known of it only now.
+fn add_last(node: &Node, draft: &mut Draft<'_>) {
     if let Some(shared) = node.shared() {
         draft.extra.metadata.append(&shared.metadata);
         shared.tags.iter().for_each(|tag| draft.tag(tag));
@@ -396,24 +370,6 @@ fn finish(span: &SpanData, node: &Node, dotted_order: DottedOrder, mut draft: Dr
     }
     if let Some(reason) = draft.finish_reason.take() {
         draft.extra.metadata.insert_str("finish_reason", &reason);
-    }
-    let start = node.start();
-    Run {
-        dotted_order,
-        name: name(span, &mut draft),
-        run_type: draft.run_type(),
-        start,
-        end: Some(Timestamp::from_system_time(span.end_time).max(start)),
-        project: node.shared().and_then(|shared| shared.project.clone()),
-        tags: draft.tags,
-        inputs: draft.inputs,
-        outputs: draft.outputs,
-        error,
-        events: draft.events.finish(),
-        extra: draft.extra,
-        reference_example_id: draft.reference_example_id,
-        attachments: draft.attachments,
-        feedback: draft.feedback,
     }
 }
 
@@ -448,28 +404,29 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
         return;
     }
     let is_sum = node.is_counted_below() || (draft.run_type() == RunType::Chain && !draft.usage.is_whole());
-    let mut usage = String::with_capacity(256);
     let metadata = &draft.extra.metadata;
-    let text = |name: &str| metadata.get(name).map(|json| json.trim_matches('"'));
+    let text = |name: Name<'_>| metadata.get(name).map(|json| json.trim_matches('"'));
     let context = UsageContext {
-        provider: text("ls_provider"),
+        provider: text(const { Name::new("ls_provider") }),
         exclusive_input: draft.exclusive_input,
-        service_tier: text("service_tier"),
+        service_tier: text(const { Name::new("service_tier") }),
         input_tokens: draft.options.input_tokens,
     };
-    if !draft.usage.finish(&context, &mut usage) {
+    let usage = &mut draft.memory.usage;
+    usage.clear();
+    if !draft.usage.finish(&context, usage) {
         return;
     }
     if is_sum {
-        draft.extra.metadata.insert_raw("ls_aggregated_usage", &usage);
+        draft.extra.metadata.insert_raw("ls_aggregated_usage", usage);
         return;
     }
     node.count_for_those_above();
-    draft.extra.metadata.insert_raw("usage_metadata", &usage);
+    draft.extra.metadata.insert_raw(const { Name::new("usage_metadata") }, usage);
     if draft.run_type() == RunType::Llm {
         if let Some(outputs) = draft.outputs.take() {
             let outputs = if draft.outputs_are_ours || !outputs.as_str().contains("\"usage_metadata\"") {
-                with_member(outputs, "usage_metadata", &usage)
+                with_member(outputs, "usage_metadata", &draft.memory.usage)
             } else {
                 outputs
             };

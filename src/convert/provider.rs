@@ -1,17 +1,31 @@
 //! Providers by the names that LangSmith prices models under.
 
 use super::Draft;
+use crate::json::Name;
 use std::borrow::Cow;
 
 /// Frameworks that give their own name where the provider's should stand.
 const FRAMEWORKS: [&str; 2] = ["langchain", "strands-agents"];
 
+const NAME: Name<'_> = Name::new("ls_provider");
+
+/// Whether it is one of LangSmith's own names.
+fn is_own(raw: &str) -> bool {
+    matches!(
+        raw,
+        "openai" | "anthropic" | "azure" | "google_genai" | "google_vertexai" | "mistral" | "xai" | "amazon_bedrock"
+    )
+}
+
 /// Notes who has the model, if nobody has yet.
 pub(super) fn set(draft: &mut Draft<'_>, raw: &str) -> bool {
     let metadata = &mut draft.extra.metadata;
+    if is_own(raw) && draft.options.provider_aliases.is_empty() {
+        return metadata.insert_str(NAME, raw);
+    }
     let provider = draft.options.provider(raw);
     let is_other = provider.is_empty() || FRAMEWORKS.contains(&&*provider) || provider == raw && is_address(raw);
-    if is_other || !metadata.insert_str("ls_provider", &provider) {
+    if is_other || !metadata.insert_str(NAME, &provider) {
         return false;
     }
     if provider != raw {
@@ -45,7 +59,9 @@ pub(super) fn name(raw: &str) -> Cow<'_, str> {
 /// Whether it says where the model is, and not whose it is.
 fn is_address(raw: &str) -> bool {
     let has_port = |(_, port): (&str, &str)| port.parse::<u16>().is_ok();
-    raw == "localhost" || raw.parse::<std::net::IpAddr>().is_ok() || raw.rsplit_once(':').is_some_and(has_port)
+    raw == "localhost"
+        || raw.contains(['.', ':'])
+            && (raw.parse::<std::net::IpAddr>().is_ok() || raw.rsplit_once(':').is_some_and(has_port))
 }
 
 /// Vercel's AI SDK names the kind of model too: `openai.chat`, `anthropic.messages`.
@@ -69,7 +85,7 @@ pub(super) fn without_kind(raw: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_address, name};
+    use super::{is_address, is_own, name};
 
     #[test]
     fn providers_by_every_name() {
@@ -92,6 +108,13 @@ mod tests {
             ("api.x.ai", "xai"),
         ] {
             assert_eq!(name(raw), known, "{raw}");
+            // One that is not looked up would come out as it is.
+            assert!(!is_own(raw) || name(raw) == raw, "{raw}");
+        }
+        for own in
+            ["openai", "anthropic", "azure", "google_genai", "google_vertexai", "mistral", "xai", "amazon_bedrock"]
+        {
+            assert_eq!((is_own(own), &*name(own), is_address(own)), (true, own, false));
         }
     }
 

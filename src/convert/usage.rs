@@ -5,7 +5,7 @@
 //! does; [`Usage::finish`] finds out which it is.
 
 use super::options::InputTokens;
-use crate::json::{scan, write_f64, write_i64, write_string};
+use crate::json::{scan, write_f64, write_i64};
 use opentelemetry::Value;
 
 /// What one attribute can say about usage.
@@ -228,6 +228,9 @@ impl Usage {
     /// Adds the cached tokens to an input count that leaves them out.
     fn with_cached(&self, input: i64, output: i64, context: &UsageContext<'_>) -> i64 {
         let cached = self.cached();
+        if cached == 0 {
+            return input;
+        }
         let sum = input.saturating_add(cached);
         let anthropic = context.provider.is_some_and(is_anthropic);
         let exclusive = match context.input_tokens {
@@ -321,7 +324,7 @@ fn integral(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && (0.0..END).contains(&number)).then_some(number as i64)
 }
 
-/// An object under construction whose names are all different.
+/// An object under construction whose names are all different, and plain.
 struct Members<'a> {
     out: &'a mut String,
     empty: bool,
@@ -342,8 +345,9 @@ impl<'a> Members<'a> {
             self.out.push(',');
         }
         self.empty = false;
-        write_string(self.out, name);
-        self.out.push(':');
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
     }
 
     fn object(&mut self, name: &str) -> Members<'_> {

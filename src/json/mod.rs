@@ -5,12 +5,14 @@
 //! written straight into the buffer that is sent ([`Object`]).
 
 mod edit;
+mod name;
 mod object;
 pub(crate) mod scan;
 mod seen;
 pub(crate) mod walk;
 mod write;
 
+pub(crate) use name::Name;
 pub(crate) use object::Object;
 pub(crate) use seen::Seen;
 pub(crate) use write::{write_array, write_attribute, write_f64, write_hex, write_i64, write_string};

@@ -1,8 +1,8 @@
 //! An object written member by member.
 
-use super::scan::plain_length;
 use super::seen::Seen;
 use super::write::{write_attribute, write_f64, write_i64, write_string};
+use super::Name;
 use opentelemetry::Value;
 
 /// A JSON object under construction. The first member under a name stays; later ones under the
@@ -11,12 +11,13 @@ use opentelemetry::Value;
 pub(crate) struct Object {
     /// `"name":value,"name":value`, without the braces.
     members: String,
-    names: Vec<Name>,
+    list: Vec<Member>,
     seen: Seen,
 }
 
 #[derive(Clone, Copy)]
-struct Name {
+struct Member {
+    /// Of its name.
     hash: u64,
     /// Where the member begins in `members`, and where its value does.
     start: usize,
@@ -25,56 +26,66 @@ struct Name {
 
 impl Object {
     pub(crate) fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.list.is_empty()
     }
 
     /// Adds a member whose value `write` writes. Says whether the name was new.
-    pub(crate) fn insert_with(&mut self, name: &str, write: impl FnOnce(&mut String)) -> bool {
-        self.insert_named(|out| write_string(out, name), write)
+    pub(crate) fn insert_with<'n>(&mut self, name: impl Into<Name<'n>>, write: impl FnOnce(&mut String)) -> bool {
+        let is_new = self.begin(name.into());
+        if is_new {
+            write(&mut self.members);
+        }
+        is_new
     }
 
-    fn insert_named(&mut self, name: impl FnOnce(&mut String), write: impl FnOnce(&mut String)) -> bool {
+    /// Writes a name, after which its value has to be written; unless it is there already.
+    fn begin(&mut self, name: Name<'_>) -> bool {
+        if !name.is_plain() {
+            return self.begin_escaped(name);
+        }
+        if self.find(name).is_some() {
+            return false;
+        }
         let start = self.members.len();
+        self.members.reserve(name.text().len() + ",\"\":".len());
         if start > 0 {
             self.members.push(',');
         }
-        let text = self.members.len();
-        name(&mut self.members);
-        let hash = Seen::hash(&self.members.as_bytes()[text..]);
-        if self.find(hash, &self.members.as_bytes()[text..]).is_some() {
-            self.members.truncate(start);
-            return false;
-        }
-        self.seen.push(hash, self.names.len());
-        self.members.push(':');
-        let value = self.members.len();
-        write(&mut self.members);
-        self.names.push(Name { hash, start, value });
+        self.members.push('"');
+        self.members.push_str(name.text());
+        self.members.push_str("\":");
+        self.seen.push(name.hash(), self.list.len());
+        self.list.push(Member { hash: name.hash(), start, value: self.members.len() });
         true
     }
 
-    pub(crate) fn insert(&mut self, name: &str, value: &Value) -> bool {
+    #[cold]
+    fn begin_escaped(&mut self, name: Name<'_>) -> bool {
+        self.begin(Name::escaped(&escape(name)))
+    }
+
+    pub(crate) fn insert<'n>(&mut self, name: impl Into<Name<'n>>, value: &Value) -> bool {
         self.insert_with(name, |out| write_attribute(out, value))
     }
 
-    pub(crate) fn insert_str(&mut self, name: &str, text: &str) -> bool {
+    pub(crate) fn insert_str<'n>(&mut self, name: impl Into<Name<'n>>, text: &str) -> bool {
         self.insert_with(name, |out| write_string(out, text))
     }
 
-    pub(crate) fn insert_i64(&mut self, name: &str, number: i64) -> bool {
+    pub(crate) fn insert_i64<'n>(&mut self, name: impl Into<Name<'n>>, number: i64) -> bool {
         self.insert_with(name, |out| write_i64(out, number))
     }
 
-    pub(crate) fn insert_f64(&mut self, name: &str, number: f64) -> bool {
+    pub(crate) fn insert_f64<'n>(&mut self, name: impl Into<Name<'n>>, number: f64) -> bool {
         self.insert_with(name, |out| write_f64(out, number))
     }
 
-    pub(crate) fn insert_bool(&mut self, name: &str, flag: bool) -> bool {
+    pub(crate) fn insert_bool<'n>(&mut self, name: impl Into<Name<'n>>, flag: bool) -> bool {
         self.insert_raw(name, if flag { "true" } else { "false" })
     }
 
     /// Adds a member whose value is JSON text already.
-    pub(crate) fn insert_raw(&mut self, name: &str, json: &str) -> bool {
+    pub(crate) fn insert_raw<'n>(&mut self, name: impl Into<Name<'n>>, json: &str) -> bool {
         self.insert_with(name, |out| out.push_str(json))
     }
 
@@ -94,7 +105,7 @@ impl Object {
 
     /// Adds a member whose name and value are JSON text already.
     pub(crate) fn insert_quoted(&mut self, name: &str, json: &str) -> bool {
-        self.insert_named(|out| out.push_str(name), |out| out.push_str(json))
+        self.insert_raw(Name::escaped(&name[1..name.len() - 1]), json)
     }
 
     /// Adds the members of another object, where their names are new.
@@ -104,29 +115,32 @@ impl Object {
 
     /// The same for those whose names, as they are written in JSON, `accept` accepts.
     pub(crate) fn append_where(&mut self, other: &Self, accept: impl Fn(&str) -> bool) {
-        for (name, value) in other.iter().filter(|(name, _)| accept(&name[1..name.len() - 1])) {
-            self.insert_quoted(name, value);
+        for (member, (quoted, value)) in other.list.iter().zip(other.iter()) {
+            let name = &quoted[1..quoted.len() - 1];
+            if accept(name) {
+                self.insert_raw(Name::with_hash(name, member.hash), value);
+            }
         }
     }
 
     /// The members: their names, quotes included, and their values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().enumerate().map(|(position, name)| {
-            let end = self.names.get(position + 1).map_or(self.members.len(), |next| next.start);
-            let start = name.start + usize::from(name.start > 0);
-            (&self.members[start..name.value - 1], &self.members[name.value..end])
+        self.list.iter().enumerate().map(|(position, member)| {
+            let end = self.list.get(position + 1).map_or(self.members.len(), |next| next.start);
+            let start = member.start + usize::from(member.start > 0);
+            (&self.members[start..member.value - 1], &self.members[member.value..end])
         })
     }
 
     /// The JSON text under a name.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let position = self.position(name)?;
-        let end = self.names.get(position + 1).map_or(self.members.len(), |next| next.start);
-        Some(&self.members[self.names[position].value..end])
+    pub(crate) fn get<'n>(&self, name: impl Into<Name<'n>>) -> Option<&str> {
+        let position = self.position(name.into())?;
+        let end = self.list.get(position + 1).map_or(self.members.len(), |next| next.start);
+        Some(&self.members[self.list[position].value..end])
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.position(name).is_some()
+    pub(crate) fn contains<'n>(&self, name: impl Into<Name<'n>>) -> bool {
+        self.position(name.into()).is_some()
     }
 
     /// The members without the braces.
@@ -149,31 +163,35 @@ impl Object {
     /// Empties it and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.members.clear();
-        self.names.clear();
+        self.list.clear();
         self.seen.clear();
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        /// Names of this crate's own need no memory to be looked up.
-        const SHORT: usize = 64;
-        let length = name.len() + 2;
-        if length <= SHORT && plain_length(name.as_bytes()) == name.len() {
-            let mut quoted = [b'"'; SHORT];
-            quoted[1..=name.len()].copy_from_slice(name.as_bytes());
-            return self.find(Seen::hash(&quoted[..length]), &quoted[..length]);
+    fn position(&self, name: Name<'_>) -> Option<usize> {
+        if name.is_plain() {
+            self.find(name)
+        } else {
+            self.find(Name::escaped(&escape(name)))
         }
-        let mut quoted = String::with_capacity(length);
-        write_string(&mut quoted, name);
-        self.find(Seen::hash(quoted.as_bytes()), quoted.as_bytes())
     }
 
-    fn find(&self, hash: u64, quoted: &[u8]) -> Option<usize> {
-        let is_same = |name: &Name| {
-            let start = name.start + usize::from(name.start > 0);
-            &self.members.as_bytes()[start..name.value - 1] == quoted
+    /// The member with a name that is plain, or as it stands in JSON.
+    #[inline]
+    fn find(&self, name: Name<'_>) -> Option<usize> {
+        let is_same = |member: &Member| {
+            let start = member.start + usize::from(member.start > 0);
+            &self.members.as_bytes()[start + 1..member.value - 2] == name.text().as_bytes()
         };
-        self.seen.find(&self.names, hash, |name| name.hash, is_same)
+        self.seen.find(&self.list, name.hash(), |member| member.hash, is_same)
     }
+}
+
+/// A name as it stands in JSON, without its quotes.
+fn escape(name: Name<'_>) -> String {
+    let mut quoted = String::new();
+    write_string(&mut quoted, name.text());
+    quoted.pop();
+    quoted.split_off(1)
 }
 
 impl std::fmt::Debug for Object {

@@ -89,7 +89,7 @@ fn has_special(block: &[u8; BLOCK]) -> bool {
 
 /// Eight bytes at once: the lowest bit that is set stands in the first control character, quote or
 /// backslash. (Bits above it may be set in error, by the borrow of the subtraction.)
-fn special(word: u64) -> u64 {
+pub(super) const fn special(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
     let below_space = word.wrapping_sub(ONES * 0x20);

@@ -1,7 +1,6 @@
 //! Which names a list has already.
 
-use rustc_hash::{FxHashMap, FxHasher};
-use std::hash::Hasher;
+use rustc_hash::FxHashMap;
 
 /// The first so many names are looked through, which is quicker than a table.
 const FEW: usize = 32;
@@ -16,13 +15,6 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    #[inline]
-    pub(crate) fn hash(name: &[u8]) -> u64 {
-        let mut hasher = FxHasher::default();
-        hasher.write(name);
-        hasher.finish()
-    }
-
     /// The position of a name in the list.
     #[inline]
     pub(crate) fn find<T>(
@@ -35,6 +27,17 @@ impl Seen {
         if self.bits & bit(hash) == 0 {
             return None;
         }
+        self.find_old(list, hash, hash_of, is_same)
+    }
+
+    #[inline(never)]
+    fn find_old<T>(
+        &self,
+        list: &[T],
+        hash: u64,
+        hash_of: impl Fn(&T) -> u64,
+        is_same: impl Fn(&T) -> bool,
+    ) -> Option<usize> {
         let found = |item: &T| hash_of(item) == hash && is_same(item);
         let (few, many) = list.split_at(list.len().min(FEW));
         few.iter().position(found).or_else(|| {
@@ -50,8 +53,13 @@ impl Seen {
     pub(crate) fn push(&mut self, hash: u64, position: usize) {
         self.bits |= bit(hash);
         if position >= FEW {
-            self.table.get_or_insert_default().entry(hash).or_insert(position);
+            self.push_far(hash, position);
         }
+    }
+
+    #[inline(never)]
+    fn push_far(&mut self, hash: u64, position: usize) {
+        self.table.get_or_insert_default().entry(hash).or_insert(position);
     }
 
     /// Forgets all names.
@@ -69,6 +77,7 @@ fn bit(hash: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Name;
     use super::*;
     use proptest::prelude::*;
 
@@ -76,7 +85,7 @@ mod tests {
         #[test]
         fn finds_what_a_search_finds(names in proptest::collection::vec("[a-d]{0,4}", 0..120), few_hashes: bool) {
             let hash = |name: &String| {
-                let hash = Seen::hash(name.as_bytes());
+                let hash = Name::new(name).hash();
                 if few_hashes { hash % 5 } else { hash }
             };
             let (mut seen, mut list) = (Seen::default(), Vec::<String>::new());

@@ -1,14 +1,22 @@
 //! Writing single values.
 
+use super::name::is_plain;
 use opentelemetry::{Array, Value};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Writes `text` as a JSON string, quotes included.
 pub(crate) fn write_string(out: &mut String, text: &str) {
+    /// Up to this length it is quicker to look at all of a text first.
+    const SHORT: usize = 64;
     out.reserve(text.len() + 2);
     out.push('"');
     let bytes = text.as_bytes();
+    if bytes.len() <= SHORT && is_plain(bytes) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let (mut copied, mut at) = (0, 0);
     loop {
         at += super::scan::plain_length(&bytes[at..]);
@@ -42,11 +50,35 @@ fn push_control(out: &mut String, control: u8) {
 }
 
 /// Writes bytes as a string of lower-case hexadecimal digits.
+#[inline]
 pub(crate) fn write_hex<const BYTES: usize>(out: &mut String, bytes: [u8; BYTES]) {
-    let digits = bytes.map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     out.push('"');
-    out.push_str(std::str::from_utf8(digits.as_flattened()).unwrap_or_default());
+    out.push_str(std::str::from_utf8(hex(bytes).as_flattened()).unwrap_or_default());
     out.push('"');
+}
+
+/// Lower-case hexadecimal digits of bytes, of which there are a multiple of four.
+#[inline]
+pub(crate) fn hex<const BYTES: usize>(bytes: [u8; BYTES]) -> [[u8; 2]; BYTES] {
+    const { assert!(BYTES.is_multiple_of(4), "digits are made of four bytes at once") }
+    let mut hex = [[0; 2]; BYTES];
+    for (digits, word) in hex.as_flattened_mut().as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
+        *digits = hex_digits(u32::from_be_bytes(*word));
+    }
+    hex
+}
+
+#[inline]
+fn hex_digits(number: u32) -> [u8; 8] {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Half a byte goes into each byte.
+    let spread = u64::from(number);
+    let spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF;
+    let spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF;
+    let spread = (spread | spread << 4) & (ONES * 0x0F);
+    // Six more makes a byte of ten and more reach the upper half.
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 pub(crate) fn write_i64(out: &mut String, number: i64) {
@@ -102,5 +134,30 @@ pub(crate) fn write_attribute(out: &mut String, value: &Value) {
         Value::Array(Array::String(items)) => write_array(out, items, |out, text| write_string(out, text.as_str())),
         // Both enums may grow.
         other => write_string(out, &other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn hex_is_as_it_is_formatted(number: u128) {
+            let mut written = String::new();
+            write_hex(&mut written, number.to_be_bytes());
+            prop_assert_eq!(written, format!("\"{number:032x}\""));
+        }
+
+        #[test]
+        fn strings_are_as_serde_writes_them(text in "[a-zé\"\\\\\n\u{0}-\u{1f}\u{7f}]{0,80}", plain in "[a-z ]{0,80}") {
+            for text in [&*text, &*plain, &*format!("{plain}{text}")] {
+                let mut written = String::new();
+                write_string(&mut written, text);
+                let read: String = serde_json::from_str(&written).unwrap_or_default();
+                prop_assert_eq!(read, text);
+            }
+        }
     }
 }

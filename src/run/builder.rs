@@ -34,7 +34,7 @@ pub struct RunBuilder {
     id: Option<RunId>,
     parent: Option<DottedOrder>,
     /// What the run had before it was opened again. What is said now wins.
-    before: Extra,
+    before: Box<Extra>,
     failed: Option<RunError>,
 }
 
@@ -44,7 +44,7 @@ impl RunBuilder {
         let failed =
             (name.is_empty() || shorten_name(&name).is_some()).then(|| RunError::Name(name.chars().take(40).collect()));
         let run = Run::bare(DottedOrder::with_segments(0), name, run_type, start);
-        Self { run, id: None, parent: None, before: Extra::default(), failed }
+        Self { run, id: None, parent: None, before: Box::default(), failed }
     }
 
     pub(super) fn edit(mut run: Run) -> Self {

@@ -173,7 +173,7 @@ impl Run {
         if self.error.is_some() {
             self.set_error("");
         }
-        self.extra = super::Extra::default();
+        *self.extra = super::Extra::default();
         self.extra.metadata.insert_str("langsmith_left_out", why);
     }
 }

@@ -12,6 +12,9 @@ pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         let newer = view.peek(Key::Stream).is_some() || view.peek(Key::ProviderRequestId).is_some();
         draft.exclusive_input = !newer;
     }
+    if !view.has_families() {
+        return;
+    }
     // Several spellings of one count may stand on a span. The preferred one wins, in any order.
     for preferred in [true, false] {
         view.take_family(USAGE, |name, value| match count(name) {

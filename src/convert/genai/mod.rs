@@ -8,7 +8,7 @@ use super::draft::{float, write_member, write_object, write_raw_object, NameSour
 use super::frame::{attributes, find, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
 use super::Draft;
-use crate::json::{scan, write_string};
+use crate::json::{scan, write_string, Name};
 use crate::run::RunType;
 use opentelemetry::{KeyValue, Value};
 
@@ -112,7 +112,7 @@ fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
         if let Some(run_type) = known {
             draft.set_run_type(TypeRank::Operation, run_type);
         }
-        known.is_some() && draft.extra.metadata.insert("gen_ai.operation.name", value)
+        known.is_some() && draft.extra.metadata.insert(const { Name::new("gen_ai.operation.name") }, value)
     });
     if view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some() {
         draft.set_run_type(TypeRank::Presence, RunType::Tool);
@@ -162,17 +162,17 @@ fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
     }
     let extra = &mut draft.extra;
     let mut named = false;
-    for (key, metadata) in [(Key::RequestModel, "ls_model_name"), (Key::ResponseModel, "response_model")] {
+    for (key, metadata) in [(Key::RequestModel, None), (Key::ResponseModel, Some("response_model"))] {
         view.take_if(key, |value| {
             if is_empty(value) {
                 return false;
             }
             if !named {
                 named = true;
-                extra.metadata.insert("ls_model_name", value);
-                extra.invocation_params.insert("model", value);
+                extra.metadata.insert(const { Name::new("ls_model_name") }, value);
+                extra.invocation_params.insert(const { Name::new("model") }, value);
             }
-            metadata == "ls_model_name" || extra.metadata.insert(metadata, value)
+            metadata.is_none_or(|name| extra.metadata.insert(name, value))
         });
     }
 }
@@ -279,16 +279,17 @@ fn write_messages(
 }
 
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
+    const NAMES: [(Key, Name<'_>); 4] = [
+        (Key::ToolName, Name::new("tool_name")),
+        (Key::ToolType, Name::new("tool_type")),
+        (Key::ToolDescription, Name::new("tool_description")),
+        (Key::ToolCallId, Name::new("tool_call_id")),
+    ];
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
     let result = view.peek_text(Key::ToolResult);
     view.take_if(Key::ToolResult, |value| draft.outputs_with(|out| write_result(out, value)));
     let metadata = &mut draft.extra.metadata;
-    for (key, name) in [
-        (Key::ToolName, "tool_name"),
-        (Key::ToolType, "tool_type"),
-        (Key::ToolDescription, "tool_description"),
-        (Key::ToolCallId, "tool_call_id"),
-    ] {
+    for (key, name) in NAMES {
         view.rename(key, metadata, name);
     }
     for key in [Key::ErrorType, Key::ToolErrorType] {
