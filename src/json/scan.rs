@@ -190,7 +190,9 @@ impl<'a> Scan<'a> {
                         continue;
                     }
                 }
-                b'"' => self.string()?,
+                b'"' => {
+                    self.string()?;
+                }
                 b't' => self.word(b"rue")?,
                 b'f' => self.word(b"alse")?,
                 b'n' => self.word(b"ull")?,
@@ -216,15 +218,16 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A member's name, quotes included, and the colon after it.
-    pub(super) fn name(&mut self) -> Option<&'a str> {
+    /// A member's name, quotes included, and the colon after it. Says whether there are escapes in
+    /// the name.
+    pub(super) fn name(&mut self) -> Option<(&'a str, bool)> {
         self.white();
         let start = self.at;
         self.expect(b'"')?;
-        self.string()?;
+        let has_escapes = self.string()?;
         let name = self.text_from(start);
         self.expect_token(b':')?;
-        Some(name)
+        Some((name, has_escapes))
     }
 
     fn skip_name(&mut self) -> Option<()> {
@@ -233,13 +236,13 @@ impl<'a> Scan<'a> {
         self.expect_token(b':')
     }
 
-    /// The rest of a string, after its first quote.
+    /// The rest of a string, after its first quote. Says whether there are escapes in it.
     #[inline]
-    fn string(&mut self) -> Option<()> {
+    fn string(&mut self) -> Option<bool> {
         self.at += plain_length(self.rest());
         match self.next()? {
-            b'"' => Some(()),
-            b'\\' => self.escaped_string(),
+            b'"' => Some(false),
+            b'\\' => self.escaped_string().map(|()| true),
             _ => None,
         }
     }
@@ -441,6 +444,14 @@ mod tests {
     }
 
     #[test]
+    fn takes_the_numbers_that_fit() {
+        let digits = "9".repeat(400);
+        assert!(value(&format!("0.{digits}")) && value(&format!("1.{digits}e5")));
+        assert!(!value(&format!("{digits}.5")) && !value(&format!("{digits}.5e1")) && !value("1.0e309"));
+        assert!(value(&format!("{}.5", "9".repeat(300))));
+    }
+
+    #[test]
     fn bounds_the_depth() {
         assert!(document(&deep(MAX_DEPTH)).is_some());
         assert!(document(&deep(MAX_DEPTH + 1)).is_none());
@@ -470,6 +481,33 @@ mod tests {
         fn finds_the_first_special_byte(bytes in proptest::collection::vec(prop_oneof![9 => b' '..=255, 1 => any::<u8>()], 0..40)) {
             let first = bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
             prop_assert_eq!(plain_length(&bytes), first.unwrap_or(bytes.len()));
+        }
+
+        #[test]
+        fn finds_it_wherever_it_stands(length in 0..140_usize, at in 0..140_usize, byte: u8, wide: bool) {
+            let mut bytes = if wide { "é".repeat(length / 2) } else { "~!#".repeat(length / 3) }.into_bytes();
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            let first = bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+            prop_assert_eq!(plain_length(&bytes), first.unwrap_or(bytes.len()));
+        }
+
+        #[test]
+        fn takes_the_strings_that_serde_json_takes(
+            pieces in proptest::collection::vec(("[ -!#-~é€]{0,70}", r#"|"|\\["\\/bfnrtxu]|\\u[dD][89cCfF]0[0-9a-g]|\\u00[0-9A-G]\{?|[\x00-\x1f]"#), 0..4),
+        ) {
+            let text: String = pieces.iter().flat_map(|(plain, special)| [plain.as_str(), special]).collect();
+            let json = format!("\"{text}\"");
+            prop_assert_eq!(value(&json), serde_json::from_str::<String>(&json).is_ok(), "{}", json);
+        }
+
+        #[test]
+        fn takes_the_numbers_that_serde_json_takes(text in "-?[0-9]{1,22}([.][0-9]{0,20})?([eE][+-]?[0-9]{1,4})?") {
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            // Integers beyond i64 are refused here and taken there.
+            let is_integer = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
+            prop_assert_eq!(value(&text), theirs.is_ok() && (!is_integer || text.parse::<i64>().is_ok()), "{}", text);
         }
 
         #[test]

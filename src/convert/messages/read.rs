@@ -36,8 +36,8 @@ impl<'a> Members<'a> {
         mut read: impl FnMut(&mut Walk<'a>, &str) -> Option<&'a str>,
     ) -> Option<Self> {
         let mut members = Vec::with_capacity(4);
-        walk.members(|walk, name| {
-            let name = decode(name);
+        walk.members(|walk, name, has_escapes| {
+            let name = if has_escapes { decode(name) } else { Cow::Borrowed(escaped(name)?) };
             let value = read(walk, &name)?;
             members.push((name, value));
             Some(())
