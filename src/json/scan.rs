@@ -37,66 +37,71 @@ pub(crate) fn value(text: &str) -> bool {
 /// How many of the first bytes can stand in a JSON string as they are.
 #[inline]
 pub(crate) fn plain_length(bytes: &[u8]) -> usize {
-    // JSON in a string is full of quotes.
-    match bytes.first_chunk().map(|word| special(u64::from_le_bytes(*word))) {
-        Some(0) => long_plain_length(bytes),
-        Some(special) => position(special),
-        None => bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(bytes.len()),
+    // JSON is full of quotes: mostly one stands in the first two words.
+    let Some((first, rest)) = bytes.split_first_chunk() else { return few_plain(bytes) };
+    let in_first = special(u64::from_le_bytes(*first));
+    if in_first != 0 {
+        return position(in_first);
+    }
+    let Some((second, rest)) = rest.split_first_chunk() else { return WORD + few_plain(rest) };
+    match special(u64::from_le_bytes(*second)) {
+        0 => 2 * WORD + long_plain_length(rest),
+        in_second => WORD + position(in_second),
     }
 }
 
 const WORD: usize = size_of::<u64>();
+const BLOCK: usize = 2 * WORD;
+
+/// Texts are long: the next special byte is likely to be far away.
+fn long_plain_length(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((block, others)) = rest.split_first_chunk::<BLOCK>() {
+        if has_special(block) {
+            break;
+        }
+        rest = others;
+    }
+    while let Some((word, others)) = rest.split_first_chunk() {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return bytes.len() - rest.len() + position(special);
+        }
+        rest = others;
+    }
+    bytes.len() - rest.len() + few_plain(rest)
+}
+
+/// For fewer bytes than a word has.
+fn few_plain(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&byte| is_special(byte)).unwrap_or(bytes.len())
+}
+
+/// A control character, a quote or a backslash. One bit flipped, the quote comes to stand next to the
+/// control characters, and all characters but these beyond.
+fn is_special(byte: u8) -> bool {
+    byte ^ 2 <= b' ' || byte == b'\\'
+}
+
+/// Written so that the compiler makes vector instructions of it.
+fn has_special(block: &[u8; BLOCK]) -> bool {
+    block.iter().fold(false, |any, &byte| any | is_special(byte))
+}
+
+/// Eight bytes at once: the lowest bit that is set stands in the first special byte. (Bits above it
+/// may be set in error, by the borrow of the subtraction.)
+pub(super) const fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; WORD]);
+    const HIGH: u64 = ONES << 7;
+    let control_or_quote = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
+    // A byte from 0x80 on, part of a longer character, is none of these.
+    (control_or_quote | backslash) & !word & HIGH
+}
 
 /// Where in a word its first special byte stands.
 fn position(special: u64) -> usize {
     special.trailing_zeros() as usize / 8
-}
-
-/// For a text whose first word is plain.
-fn long_plain_length(bytes: &[u8]) -> usize {
-    let mut at = WORD;
-    while let Some(word) = bytes[at..].first_chunk() {
-        let special = special(u64::from_le_bytes(*word));
-        if special != 0 {
-            return at + position(special);
-        }
-        at += WORD;
-        // Names are short; what is longer than two words is likely to be a text.
-        if at == 2 * WORD {
-            while bytes[at..].first_chunk().is_some_and(|block| !has_special(block)) {
-                at += BLOCK;
-            }
-        }
-    }
-    match bytes.last_chunk().filter(|_| at < bytes.len()) {
-        // Looks at some bytes again, which are known to be plain.
-        Some(word) => match special(u64::from_le_bytes(*word)) {
-            0 => bytes.len(),
-            special => bytes.len() - WORD + position(special),
-        },
-        None => at,
-    }
-}
-
-const BLOCK: usize = 32;
-
-/// Whether a control character, a quote or a backslash stands in it. Written so that the compiler
-/// makes vector instructions of it: a byte that is special makes one of the three a zero.
-fn has_special(block: &[u8; BLOCK]) -> bool {
-    let zero_if_special = |byte: u8| (byte ^ b'"').min(byte ^ b'\\').min(byte & !0x1F);
-    block.iter().fold(u8::MAX, |smallest, &byte| smallest.min(zero_if_special(byte))) == 0
-}
-
-/// Eight bytes at once: the lowest bit that is set stands in the first control character, quote or
-/// backslash. (Bits above it may be set in error, by the borrow of the subtraction.)
-pub(super) const fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let below_space = word.wrapping_sub(ONES * 0x20);
-    let quote = (word ^ (ONES * 0x22)).wrapping_sub(ONES);
-    let backslash = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
-    // A byte from 0x80 on, part of a longer character, is none of these.
-    (below_space | quote | backslash) & !word & HIGH
 }
 
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -105,7 +110,6 @@ const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
 #[derive(Clone)]
 pub(super) struct Scan<'a> {
     text: &'a str,
-    bytes: &'a [u8],
     at: usize,
     /// Brackets that [`Self::open`] went past.
     depth: usize,
@@ -113,7 +117,7 @@ pub(super) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0, depth: 0 }
+        Self { text, at: 0, depth: 0 }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -155,7 +159,7 @@ impl<'a> Scan<'a> {
     /// Nothing but white space comes any more.
     pub(super) fn end(&mut self) -> Option<()> {
         self.white();
-        (self.at == self.bytes.len()).then_some(())
+        (self.at == self.text.len()).then_some(())
     }
 
     /// One value. White space before it is left out.
@@ -170,15 +174,14 @@ impl<'a> Scan<'a> {
     fn skip_value(&mut self) -> Option<()> {
         let mut open = Open { kinds: 0, depth: 0, limit: MAX_DEPTH - self.depth };
         loop {
-            self.white();
             // A value begins here.
-            match self.next()? {
+            match self.token()? {
                 b'{' => {
                     open.push(true)?;
                     if self.goes_past(b'}') {
                         open.pop();
                     } else {
-                        self.name()?;
+                        self.skip_name()?;
                         continue;
                     }
                 }
@@ -190,7 +193,9 @@ impl<'a> Scan<'a> {
                         continue;
                     }
                 }
-                b'"' => self.string()?,
+                b'"' => {
+                    self.string()?;
+                }
                 b't' => self.word(b"rue")?,
                 b'f' => self.word(b"alse")?,
                 b'n' => self.word(b"ull")?,
@@ -203,10 +208,9 @@ impl<'a> Scan<'a> {
             // A value has ended: close what closes, or go on to the next value.
             loop {
                 let Some(in_object) = open.top() else { return Some(()) };
-                self.white();
-                match (self.next()?, in_object) {
+                match (self.token()?, in_object) {
                     (b',', true) => {
-                        self.name()?;
+                        self.skip_name()?;
                         break;
                     }
                     (b',', false) => break,
@@ -217,45 +221,67 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A member's name, quotes included, and the colon after it.
-    pub(super) fn name(&mut self) -> Option<&'a str> {
+    /// A member's name, quotes included, and the colon after it. Says whether there are escapes in
+    /// the name.
+    pub(super) fn name(&mut self) -> Option<(&'a str, bool)> {
         self.white();
         let start = self.at;
         self.expect(b'"')?;
-        self.string()?;
+        let has_escapes = self.string()?;
         let name = self.text_from(start);
-        self.white();
-        self.expect(b':')?;
-        Some(name)
+        self.expect_token(b':')?;
+        Some((name, has_escapes))
     }
 
-    /// The rest of a string, after its first quote.
-    fn string(&mut self) -> Option<()> {
+    fn skip_name(&mut self) -> Option<()> {
+        self.expect_token(b'"')?;
+        self.string()?;
+        self.expect_token(b':')
+    }
+
+    /// The rest of a string, after its first quote. Says whether there are escapes in it.
+    #[inline]
+    fn string(&mut self) -> Option<bool> {
+        self.at += plain_length(self.rest());
+        match self.next()? {
+            b'"' => Some(false),
+            b'\\' => self.escaped_string().map(|()| true),
+            _ => None,
+        }
+    }
+
+    /// The rest of a string, after its first backslash. Apart, because most strings have none.
+    #[inline(never)]
+    fn escaped_string(&mut self) -> Option<()> {
         loop {
-            self.at += plain_length(&self.bytes[self.at..]);
+            self.escape()?;
+            self.at += plain_length(self.rest());
             match self.next()? {
                 b'"' => return Some(()),
-                b'\\' => match self.next()? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => match self.hex()? {
-                        0xD800..=0xDBFF => {
-                            self.word(b"\\u")?;
-                            if !(0xDC00..=0xDFFF).contains(&self.hex()?) {
-                                return None;
-                            }
-                        }
-                        0xDC00..=0xDFFF => return None,
-                        _ => {}
-                    },
-                    _ => return None,
-                },
+                b'\\' => {}
                 _ => return None,
             }
         }
     }
 
+    /// What stands after a backslash.
+    fn escape(&mut self) -> Option<()> {
+        match self.next()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => match self.hex()? {
+                0xD800..=0xDBFF => {
+                    self.word(b"\\u")?;
+                    (0xDC00..=0xDFFF).contains(&self.hex()?).then_some(())
+                }
+                0xDC00..=0xDFFF => None,
+                _ => Some(()),
+            },
+            _ => None,
+        }
+    }
+
     fn hex(&mut self) -> Option<u32> {
-        let digits = self.bytes.get(self.at..self.at + 4)?;
+        let digits = self.rest().get(..4)?;
         self.at += 4;
         digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | char::from(digit).to_digit(16)?))
     }
@@ -270,7 +296,7 @@ impl<'a> Scan<'a> {
             b'1'..=b'9' => self.digits(),
             _ => return None,
         }
-        let mut integer = true;
+        let (mut integer, mut power) = (true, false);
         if self.peek() == Some(b'.') {
             self.at += 1;
             integer = false;
@@ -278,21 +304,18 @@ impl<'a> Scan<'a> {
         }
         if let Some(b'e' | b'E') = self.peek() {
             self.at += 1;
-            integer = false;
+            (integer, power) = (false, true);
             if let Some(b'+' | b'-') = self.peek() {
                 self.at += 1;
             }
             self.some_digits()?;
         }
-        // Up to 18 digits always fit; longer ones are looked at closely.
-        let text = &self.bytes[start..self.at];
-        if text.len() > 18 || !integer {
-            let text = std::str::from_utf8(text).ok()?;
-            if integer {
-                text.parse::<i64>().ok()?;
-            } else {
-                text.parse::<f64>().ok().filter(|number| number.is_finite())?;
-            }
+        // Up to 18 digits always fit, and so does what has a point and no power; the rest is looked at closely.
+        let text = self.text_from(start);
+        if integer && text.len() > 18 {
+            text.parse::<i64>().ok()?;
+        } else if !integer && (power || text.len() > 300) {
+            text.parse::<f64>().ok().filter(|number| number.is_finite())?;
         }
         Some(())
     }
@@ -310,7 +333,22 @@ impl<'a> Scan<'a> {
     }
 
     fn word(&mut self, rest: &[u8]) -> Option<()> {
-        self.bytes[self.at..].starts_with(rest).then(|| self.at += rest.len())
+        self.rest().starts_with(rest).then(|| self.at += rest.len())
+    }
+
+    /// Goes past white space and this byte.
+    fn expect_token(&mut self, byte: u8) -> Option<()> {
+        (self.token()? == byte).then_some(())
+    }
+
+    /// Goes past white space and the byte after it.
+    fn token(&mut self) -> Option<u8> {
+        loop {
+            match self.next()? {
+                b' ' | b'\t' | b'\n' | b'\r' => {}
+                byte => return Some(byte),
+            }
+        }
     }
 
     pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
@@ -323,8 +361,12 @@ impl<'a> Scan<'a> {
         }
     }
 
+    fn rest(&self) -> &'a [u8] {
+        &self.text.as_bytes()[self.at..]
+    }
+
     fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.text.as_bytes().get(self.at).copied()
     }
 
     fn next(&mut self) -> Option<u8> {
@@ -406,6 +448,14 @@ mod tests {
     }
 
     #[test]
+    fn takes_the_numbers_that_fit() {
+        let digits = "9".repeat(400);
+        assert!(value(&format!("0.{digits}")) && value(&format!("1.{digits}e5")));
+        assert!(!value(&format!("{digits}.5")) && !value(&format!("{digits}.5e1")) && !value("1.0e309"));
+        assert!(value(&format!("{}.5", "9".repeat(300))));
+    }
+
+    #[test]
     fn bounds_the_depth() {
         assert!(document(&deep(MAX_DEPTH)).is_some());
         assert!(document(&deep(MAX_DEPTH + 1)).is_none());
@@ -435,6 +485,33 @@ mod tests {
         fn finds_the_first_special_byte(bytes in proptest::collection::vec(prop_oneof![9 => b' '..=255, 1 => any::<u8>()], 0..40)) {
             let first = bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
             prop_assert_eq!(plain_length(&bytes), first.unwrap_or(bytes.len()));
+        }
+
+        #[test]
+        fn finds_it_wherever_it_stands(length in 0..140_usize, at in 0..140_usize, byte: u8, wide: bool) {
+            let mut bytes = if wide { "é".repeat(length / 2) } else { "~!#".repeat(length / 3) }.into_bytes();
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            let first = bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+            prop_assert_eq!(plain_length(&bytes), first.unwrap_or(bytes.len()));
+        }
+
+        #[test]
+        fn takes_the_strings_that_serde_json_takes(
+            pieces in proptest::collection::vec(("[ -!#-~é€]{0,70}", r#"|"|\\["\\/bfnrtxu]|\\u[dD][89cCfF]0[0-9a-g]|\\u00[0-9A-G]\{?|[\x00-\x1f]"#), 0..4),
+        ) {
+            let text: String = pieces.iter().flat_map(|(plain, special)| [plain.as_str(), special]).collect();
+            let json = format!("\"{text}\"");
+            prop_assert_eq!(value(&json), serde_json::from_str::<String>(&json).is_ok(), "{}", json);
+        }
+
+        #[test]
+        fn takes_the_numbers_that_serde_json_takes(text in "-?[0-9]{1,22}([.][0-9]{0,20})?([eE][+-]?[0-9]{1,4})?") {
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            // Integers beyond i64 are refused here and taken there.
+            let is_integer = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
+            prop_assert_eq!(value(&text), theirs.is_ok() && (!is_integer || text.parse::<i64>().is_ok()), "{}", text);
         }
 
         #[test]

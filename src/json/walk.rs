@@ -14,7 +14,7 @@ pub(crate) fn elements<'a>(json: &'a str, mut each: impl FnMut(&'a str)) -> Opti
 /// the text is no object.
 pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
     let mut walk = Walk::new(json);
-    walk.members(|walk, name| walk.value().map(|value| each(name, value)))?;
+    walk.members(|walk, name, _| walk.value().map(|value| each(name, value)))?;
     walk.end()
 }
 
@@ -28,12 +28,12 @@ impl<'a> Walk<'a> {
         Self(Scan::new(json))
     }
 
-    /// Goes through an object. `each` is given the members' names, quotes included, and reads the
-    /// values.
-    pub(crate) fn members(&mut self, mut each: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+    /// Goes through an object. `each` is given the members' names, quotes included, and whether
+    /// there are escapes in them, and reads the values.
+    pub(crate) fn members(&mut self, mut each: impl FnMut(&mut Self, &'a str, bool) -> Option<()>) -> Option<()> {
         self.nested(b'{', b'}', |walk| {
-            let name = walk.0.name()?;
-            each(walk, name)
+            let (name, has_escapes) = walk.0.name()?;
+            each(walk, name, has_escapes)
         })
     }
 

@@ -1,5 +1,6 @@
 //! Objects read one level deep: names decoded, values left as the text they are.
 
+use crate::json::scan;
 use crate::json::walk::{self, Walk};
 use rustc_hash::FxHashSet;
 use std::borrow::Cow;
@@ -35,8 +36,8 @@ impl<'a> Members<'a> {
         mut read: impl FnMut(&mut Walk<'a>, &str) -> Option<&'a str>,
     ) -> Option<Self> {
         let mut members = Vec::with_capacity(4);
-        walk.members(|walk, name| {
-            let name = decode(name);
+        walk.members(|walk, name, has_escapes| {
+            let name = if has_escapes { decode(name) } else { Cow::Borrowed(escaped(name)?) };
             let value = read(walk, &name)?;
             members.push((name, value));
             Some(())
@@ -132,7 +133,7 @@ pub(super) fn escaped(json: &str) -> Option<&str> {
 /// The text of a JSON string; of any other JSON the JSON itself.
 pub(super) fn decode(json: &str) -> Cow<'_, str> {
     match escaped(json) {
-        Some(text) if !text.contains('\\') => Cow::Borrowed(text),
+        Some(text) if scan::plain_length(text.as_bytes()) == text.len() => Cow::Borrowed(text),
         Some(_) => serde_json::from_str(json).map_or(Cow::Borrowed(json), Cow::Owned),
         None => Cow::Borrowed(json),
     }
