@@ -140,7 +140,9 @@ mod tests {
         assert_eq!(hashes.len(), names.len());
         // A list of names tells by the first bits whether one may be among them.
         let mut first_bits = [0; 64];
-        hashes.iter().for_each(|hash| first_bits[(hash >> 58) as usize] += 1);
+        for hash in hashes {
+            first_bits[(hash >> 58) as usize] += 1;
+        }
         assert!(first_bits.iter().all(|&count| (200..450).contains(&count)), "{first_bits:?}");
     }
 }
