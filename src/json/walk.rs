@@ -1,7 +1,7 @@
 //! Going through JSON one level at a time, checking it on the way: whoever reads to the end needs
 //! no look at the whole before. Values stay the text they are.
 
-use super::scan::Scan;
+use super::cursor::Cursor;
 
 /// Calls `each` with every element of an array. `None` when the text is no array.
 pub(crate) fn elements<'a>(json: &'a str, mut each: impl FnMut(&'a str)) -> Option<()> {
@@ -21,11 +21,11 @@ pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(&'a str, &'a str))
 /// A place in a JSON text. What comes next is told by who calls: `None` when something else stands
 /// there.
 #[derive(Clone)]
-pub(crate) struct Walk<'a>(Scan<'a>);
+pub(crate) struct Walk<'a>(Cursor<'a>);
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(json: &'a str) -> Self {
-        Self(Scan::new(json))
+        Self(Cursor::new(json))
     }
 
     /// Goes through an object. `each` is given the members' names, quotes included, and whether
