@@ -16,7 +16,7 @@ pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     }
 }
 
-pub(super) const WORD: usize = size_of::<u64>();
+const WORD: usize = size_of::<u64>();
 const BLOCK: usize = 2 * WORD;
 
 /// Texts are long: the next special byte is likely to be far away.
@@ -66,7 +66,7 @@ pub(super) const fn special(word: u64) -> u64 {
 }
 
 /// Where in a word its first special byte stands.
-pub(super) fn position(special: u64) -> usize {
+fn position(special: u64) -> usize {
     special.trailing_zeros() as usize / 8
 }
 
