@@ -24,6 +24,11 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// Goes to a position beside a byte of ASCII.
+    pub(super) fn go_to(&mut self, position: usize) {
+        self.at = position;
+    }
+
     /// The text from a position up to here.
     pub(super) fn text_from(&self, start: usize) -> &'a str {
         // Both ends are beside bytes of ASCII.

@@ -31,7 +31,7 @@ impl<'a> Walk<'a> {
     /// Goes through an object. `each` is given the members' names, quotes included, and whether
     /// there are escapes in them, and reads the values.
     pub(crate) fn members(&mut self, mut each: impl FnMut(&mut Self, &'a str, bool) -> Option<()>) -> Option<()> {
-        self.nested(b'{', b'}', |walk| {
+        self.nested(b'{', b'}', 0, |walk| {
             let (name, has_escapes) = walk.0.name()?;
             each(walk, name, has_escapes)
         })
@@ -39,7 +39,17 @@ impl<'a> Walk<'a> {
 
     /// Goes through an array. `each` reads the elements.
     pub(crate) fn elements(&mut self, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
-        self.nested(b'[', b']', each)
+        self.elements_from(0, each)
+    }
+
+    /// Like [`Self::elements`], for an array that is known up to a position where an element has ended.
+    pub(crate) fn elements_from(&mut self, position: usize, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.nested(b'[', b']', position, each)
+    }
+
+    /// How much of the text was gone past.
+    pub(crate) fn position(&self) -> usize {
+        self.0.position()
     }
 
     /// Goes past a value.
@@ -65,19 +75,33 @@ impl<'a> Walk<'a> {
         self.0.end()
     }
 
-    fn nested(&mut self, open: u8, close: u8, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    fn nested(
+        &mut self,
+        open: u8,
+        close: u8,
+        after: usize,
+        mut each: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
         self.0.open(open)?;
-        if !self.0.goes_past(close) {
-            loop {
-                each(self)?;
-                if self.0.goes_past(close) {
-                    break;
-                }
-                self.0.expect(b',')?;
-            }
+        let mut is_more = if after == 0 {
+            !self.0.goes_past(close)
+        } else {
+            self.0.go_to(after);
+            self.is_more(close)?
+        };
+        while is_more {
+            each(self)?;
+            is_more = self.is_more(close)?;
         }
         self.0.close();
         Some(())
+    }
+
+    fn is_more(&mut self, close: u8) -> Option<bool> {
+        if self.0.goes_past(close) {
+            return Some(false);
+        }
+        self.0.expect(b',').map(|()| true)
     }
 }
 
