@@ -42,8 +42,8 @@ impl History {
         is_fresh && list.len() >= SHORT && messages.side == Side::Inputs && !messages.of_agent
     }
 
-    /// The conversation that this list goes on with. Those of its messages that are another's as well are its
-    /// own already.
+    /// The conversation that this list goes on with, or a new one. Those of its messages that are another's as
+    /// well are its own already.
     pub(super) fn take(&mut self, list: &str) -> Conversation {
         let mut longest = (0, 0, 0);
         for (at, conversation) in self.conversations.iter().enumerate().rev() {
@@ -55,25 +55,29 @@ impl History {
                 longest = (read, messages, at);
             }
         }
-        match longest {
-            (0, ..) => Conversation::default(),
-            (_, messages, at) => self.conversations[at].beginning(messages),
+        let (_, messages, at) = longest;
+        let is_full = self.conversations.len() == MOST;
+        let other = (messages > 0).then(|| self.conversations.remove(at));
+        // The oldest has to go, and leaves its memory.
+        let mut new = if is_full { self.conversations.remove(0) } else { Conversation::default() };
+        new.clear();
+        if let Some(other) = other {
+            new.begin_as(&other, messages);
+            self.conversations.push(other);
         }
+        new
     }
 
     /// Keeps a conversation for the lists to come.
     pub(super) fn keep(&mut self, conversation: Conversation) {
-        if conversation.ends.is_empty() {
+        if conversation.ends.is_empty() || conversation.size() > MUCH {
             return;
         }
         self.conversations.push(conversation);
-        let mut bytes = 0;
-        let fit = self.conversations.iter().rev().take(MOST).take_while(|conversation| {
-            bytes += conversation.list.capacity() + conversation.written.capacity();
-            bytes <= MUCH
-        });
-        let others = self.conversations.len() - fit.count();
-        self.conversations.drain(..others);
+        let mut size: usize = self.conversations.iter().map(Conversation::size).sum();
+        while size > MUCH || self.conversations.len() > MOST {
+            size -= self.conversations.remove(0).size();
+        }
     }
 }
 
@@ -91,16 +95,29 @@ impl Conversation {
         (self.ends.iter().take_while(is_next).count(), read)
     }
 
-    /// Another that has its first messages.
-    fn beginning(&self, messages: usize) -> Self {
-        let ends = self.ends[..messages].to_vec();
-        let Some(End { read, written }) = ends.last() else { return Self::default() };
-        Self {
-            list: self.list[..*read].to_owned(),
-            written: self.written[..written.length].to_owned(),
-            finish_reasons: self.finish_reasons[..written.finish_reasons].to_vec(),
-            ends,
+    /// Has the first messages of another.
+    fn begin_as(&mut self, other: &Self, messages: usize) {
+        let ends = &other.ends[..messages];
+        if let Some(End { read, written }) = ends.last() {
+            self.list.push_str(&other.list[..*read]);
+            self.written.push_str(&other.written[..written.length]);
+            self.finish_reasons.extend_from_slice(&other.finish_reasons[..written.finish_reasons]);
+            self.ends.extend_from_slice(ends);
         }
+    }
+
+    fn clear(&mut self) {
+        if self.size() > MUCH / MOST {
+            *self = Self::default();
+        }
+        self.list.clear();
+        self.written.clear();
+        self.finish_reasons.clear();
+        self.ends.clear();
+    }
+
+    fn size(&self) -> usize {
+        self.list.capacity() + self.written.capacity()
     }
 
     /// Where in the list its known messages end.
@@ -273,10 +290,11 @@ mod tests {
         for number in 0..20 {
             history = keep(history, &text(number, 50_000));
         }
-        let bytes: usize =
-            history.conversations.iter().map(|kept| kept.list.capacity() + kept.written.capacity()).sum();
-        assert!((1..=MUCH).contains(&bytes), "{bytes}");
-        assert!(keep(History::default(), &text(1, 1_000_000)).conversations.is_empty());
+        let size = |history: &History| history.conversations.iter().map(Conversation::size).sum::<usize>();
+        assert!((MUCH / 2..=MUCH).contains(&size(&history)), "{}", size(&history));
+        let before = history.conversations.len();
+        history = keep(history, &text(1, 1_000_000));
+        assert_eq!(history.conversations.len(), before, "too long, and no reason to forget the others");
         assert!(keep(History::default(), &text(1, 10)).conversations.is_empty(), "short");
     }
 }
