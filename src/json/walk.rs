@@ -161,6 +161,22 @@ mod tests {
     }
 
     #[test]
+    fn goes_on_behind_an_element() {
+        let read = |json, position| {
+            let (mut walk, mut read) = (Walk::new(json), Vec::new());
+            walk.elements_from(position, |walk| walk.value().map(|value| read.push(value)))?;
+            walk.end().map(|()| read)
+        };
+        assert_eq!(read("[{}, [1], 2 ]", 0), Some(vec!["{}", "[1]", "2"]));
+        assert_eq!(read("[{}, [1], 2 ]", 3), Some(vec!["[1]", "2"]));
+        assert_eq!(read("[{}, [1], 2 ]", 8), Some(vec!["2"]));
+        assert_eq!(read("[{} ]", 3), Some(vec![]));
+        for bad in ["[{}", "[{},", "[{},]", "[{} 1]", "[{}]]", "({}]"] {
+            assert_eq!(read(bad, 3), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn a_bracket_that_does_not_belong_ends_the_walk() {
         assert_eq!(elements("[}", |_| {}), None);
         assert_eq!(elements("[1 }", |_| {}), None);

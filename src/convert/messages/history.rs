@@ -85,14 +85,13 @@ impl Conversation {
     /// How many of the messages this list begins with, and how long they are in it.
     fn known(&self, list: &str) -> (usize, usize) {
         let mut read = 0;
-        let is_next = |end: &&End| {
-            let same = list.as_bytes().get(read..end.read) == self.list.as_bytes().get(read..end.read);
-            if same {
-                read = end.read;
+        for (messages, end) in self.ends.iter().enumerate() {
+            if list.as_bytes().get(read..end.read) != self.list.as_bytes().get(read..end.read) {
+                return (messages, read);
             }
-            same
-        };
-        (self.ends.iter().take_while(is_next).count(), read)
+            read = end.read;
+        }
+        (self.ends.len(), read)
     }
 
     /// Has the first messages of another.
@@ -117,7 +116,8 @@ impl Conversation {
     }
 
     fn size(&self) -> usize {
-        self.list.capacity() + self.written.capacity()
+        let lists = size_of::<End>() * self.ends.capacity() + size_of::<String>() * self.finish_reasons.capacity();
+        self.list.capacity() + self.written.capacity() + lists
     }
 
     /// Where in the list its known messages end.
@@ -252,7 +252,7 @@ mod tests {
 
     fn list(messages: &[String]) -> String {
         let message = |text: &String| json!({"role": "user", "parts": [{"type": "text", "content": text}]});
-        Value::from_iter(messages.iter().map(message)).to_string()
+        messages.iter().map(message).collect::<Value>().to_string()
     }
 
     fn keep(history: History, messages: &[String]) -> History {
