@@ -47,7 +47,7 @@ pub(super) struct Memory {
     pub(super) outputs: String,
     pub(super) usage: String,
     /// For messages before they stand in the inputs or outputs.
-    pub(super) messages: String,
+    pub(super) messages: super::messages::Memory,
 }
 
 impl Memory {
@@ -55,7 +55,7 @@ impl Memory {
     pub(super) fn keep_little(&mut self) {
         const MUCH: usize = 256 << 10;
         self.extra.take_if(|extra| extra.metadata.capacity() > MUCH);
-        for text in [&mut self.inputs, &mut self.outputs, &mut self.messages] {
+        for text in [&mut self.inputs, &mut self.outputs, &mut self.messages.written] {
             if text.capacity() > MUCH {
                 *text = String::new();
             }

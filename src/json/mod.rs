@@ -4,9 +4,11 @@
 //! valid passes through unchanged ([`scan::document`] says whether it is), and everything else is
 //! written straight into the buffer that is sent ([`Object`]).
 
+mod cursor;
 mod edit;
 mod name;
 mod object;
+mod plain;
 pub(crate) mod scan;
 mod seen;
 pub(crate) mod walk;

@@ -1,6 +1,6 @@
 //! A member's name, and what there is to know of it before it is written.
 
-use super::scan::special;
+use super::plain::special;
 
 /// A name that is looked at once. One that stands in this crate can be looked at while it is compiled,
 /// in a `const`.

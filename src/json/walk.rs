@@ -1,7 +1,7 @@
 //! Going through JSON one level at a time, checking it on the way: whoever reads to the end needs
 //! no look at the whole before. Values stay the text they are.
 
-use super::scan::Scan;
+use super::cursor::Cursor;
 
 /// Calls `each` with every element of an array. `None` when the text is no array.
 pub(crate) fn elements<'a>(json: &'a str, mut each: impl FnMut(&'a str)) -> Option<()> {
@@ -21,17 +21,17 @@ pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(&'a str, &'a str))
 /// A place in a JSON text. What comes next is told by who calls: `None` when something else stands
 /// there.
 #[derive(Clone)]
-pub(crate) struct Walk<'a>(Scan<'a>);
+pub(crate) struct Walk<'a>(Cursor<'a>);
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(json: &'a str) -> Self {
-        Self(Scan::new(json))
+        Self(Cursor::new(json))
     }
 
     /// Goes through an object. `each` is given the members' names, quotes included, and whether
     /// there are escapes in them, and reads the values.
     pub(crate) fn members(&mut self, mut each: impl FnMut(&mut Self, &'a str, bool) -> Option<()>) -> Option<()> {
-        self.nested(b'{', b'}', |walk| {
+        self.nested(b'{', b'}', 0, |walk| {
             let (name, has_escapes) = walk.0.name()?;
             each(walk, name, has_escapes)
         })
@@ -39,7 +39,17 @@ impl<'a> Walk<'a> {
 
     /// Goes through an array. `each` reads the elements.
     pub(crate) fn elements(&mut self, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
-        self.nested(b'[', b']', each)
+        self.elements_from(0, each)
+    }
+
+    /// Like [`Self::elements`], for an array that is known up to a position where an element has ended.
+    pub(crate) fn elements_from(&mut self, position: usize, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.nested(b'[', b']', position, each)
+    }
+
+    /// How much of the text was gone past.
+    pub(crate) fn position(&self) -> usize {
+        self.0.position()
     }
 
     /// Goes past a value.
@@ -65,19 +75,33 @@ impl<'a> Walk<'a> {
         self.0.end()
     }
 
-    fn nested(&mut self, open: u8, close: u8, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    fn nested(
+        &mut self,
+        open: u8,
+        close: u8,
+        after: usize,
+        mut each: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
         self.0.open(open)?;
-        if !self.0.goes_past(close) {
-            loop {
-                each(self)?;
-                if self.0.goes_past(close) {
-                    break;
-                }
-                self.0.expect(b',')?;
-            }
+        let mut is_more = if after == 0 {
+            !self.0.goes_past(close)
+        } else {
+            self.0.go_to(after);
+            self.is_more(close)?
+        };
+        while is_more {
+            each(self)?;
+            is_more = self.is_more(close)?;
         }
         self.0.close();
         Some(())
+    }
+
+    fn is_more(&mut self, close: u8) -> Option<bool> {
+        if self.0.goes_past(close) {
+            return Some(false);
+        }
+        self.0.expect(b',').map(|()| true)
     }
 }
 
@@ -133,6 +157,22 @@ mod tests {
         fn no_text_of_brackets_is_walked_for_ever(text in r#"[\[\]{}:,"\\ 1]{0,12}"#) {
             let _ = members(&text, |_, _| {});
             let _ = elements(&text, |_| {});
+        }
+    }
+
+    #[test]
+    fn goes_on_behind_an_element() {
+        let read = |json, position| {
+            let (mut walk, mut read) = (Walk::new(json), Vec::new());
+            walk.elements_from(position, |walk| walk.value().map(|value| read.push(value)))?;
+            walk.end().map(|()| read)
+        };
+        assert_eq!(read("[{}, [1], 2 ]", 0), Some(vec!["{}", "[1]", "2"]));
+        assert_eq!(read("[{}, [1], 2 ]", 3), Some(vec!["[1]", "2"]));
+        assert_eq!(read("[{}, [1], 2 ]", 8), Some(vec!["2"]));
+        assert_eq!(read("[{} ]", 3), Some(vec![]));
+        for bad in ["[{}", "[{},", "[{},]", "[{} 1]", "[{}]]", "({}]"] {
+            assert_eq!(read(bad, 3), None, "{bad}");
         }
     }
 

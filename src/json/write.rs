@@ -1,6 +1,7 @@
 //! Writing single values.
 
 use super::name::is_plain;
+use super::plain::plain_length;
 use opentelemetry::{Array, Value};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -19,7 +20,7 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
     }
     let (mut copied, mut at) = (0, 0);
     loop {
-        at += super::scan::plain_length(&bytes[at..]);
+        at += plain_length(&bytes[at..]);
         out.push_str(&text[copied..at]);
         let Some(&byte) = bytes.get(at) else { break };
         // A quote or a backslash is copied with what follows it.

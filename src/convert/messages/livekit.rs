@@ -93,7 +93,9 @@ fn read_content(json: &str) -> Vec<Part<'_>> {
         None => Part::text(json),
         Some(mut part) => {
             part.rename("transcript", "text");
-            let is_image = part.get("image").is_some_and(is_string) && part.get("type").is_none_or(is_string);
+            // Any other type would be lost, as the block has one of its own.
+            let may_be_image = matches!(part.get("type"), None | Some("\"image_content\"" | "\"image\""));
+            let is_image = may_be_image && part.get("image").is_some_and(is_string);
             if is_image {
                 part.rename("image", "uri");
                 part.add("modality", "\"image\"");
@@ -140,6 +142,17 @@ mod tests {
             assert_eq!(list(&messages), expected);
             assert_eq!(other_items(&json).unwrap(), r#"[{"new_agent_id":"b","type":"agent_handoff"}]"#);
         }
+    }
+
+    #[test]
+    fn keeps_the_type_of_what_only_has_an_image() {
+        let content = json!([{"type": "novel", "image": "https://e/i"}, {"type": "image", "image": "https://e/j"}]);
+        let mut messages = Messages::inputs();
+        assert!(messages.push_items(&json!([{"type": "message", "role": "user", "content": content}]).to_string()));
+        assert_eq!(
+            list(&messages)[0]["content"],
+            json!([{"type": "novel", "image": "https://e/i"}, {"type": "image", "url": "https://e/j"}])
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod documents;
 mod events;
 mod flat;
 mod google;
+mod history;
 mod indexed;
 mod livekit;
 mod openinference;
@@ -35,12 +36,15 @@ pub(super) use vercel::Answer;
 use crate::json::write_string;
 use crate::run::Attachment;
 use attachments::Attachments;
+use history::History;
 
 /// A list of chat messages, written as they come.
 pub(crate) struct Messages {
     side: Side,
     /// The messages, with commas between them.
     written: String,
+    /// Kept from one list to the next, where somebody keeps the [`Memory`].
+    history: Option<History>,
     count: usize,
     /// Where the first message ends.
     first: usize,
@@ -70,10 +74,19 @@ impl Side {
     }
 }
 
+/// What one list of messages leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) written: String,
+    history: History,
+}
+
 /// How far the messages were, to go back to.
+#[derive(Clone, Debug)]
 struct Mark {
     length: usize,
     count: usize,
+    first: usize,
     instructions: bool,
     finish_reasons: usize,
     compacted: bool,
@@ -103,6 +116,7 @@ impl Messages {
         Self {
             side,
             written: String::new(),
+            history: None,
             count: 0,
             first: 0,
             instructions: false,
@@ -114,9 +128,10 @@ impl Messages {
     }
 
     /// Writes into memory that was used before.
-    pub(crate) fn with_memory(mut self, mut memory: String) -> Self {
-        memory.clear();
-        self.written = memory;
+    pub(crate) fn with_memory(mut self, memory: Memory) -> Self {
+        self.written = memory.written;
+        self.written.clear();
+        self.history = Some(memory.history);
         self
     }
 
@@ -126,8 +141,8 @@ impl Messages {
     }
 
     /// The memory, to use it again.
-    pub(crate) fn into_memory(self) -> String {
-        self.written
+    pub(crate) fn into_memory(self) -> Memory {
+        Memory { written: self.written, history: self.history.unwrap_or_default() }
     }
 
     /// Sets how many bytes of base64 may stand inline; longer ones become attachments.
@@ -218,6 +233,7 @@ impl Messages {
         Mark {
             length: self.written.len(),
             count: self.count,
+            first: self.first,
             instructions: self.instructions,
             finish_reasons: self.finish_reasons.len(),
             compacted: self.compacted,
@@ -228,6 +244,7 @@ impl Messages {
     fn roll_back(&mut self, mark: &Mark) {
         self.written.truncate(mark.length);
         self.count = mark.count;
+        self.first = mark.first;
         self.instructions = mark.instructions;
         self.finish_reasons.truncate(mark.finish_reasons);
         self.compacted = mark.compacted;

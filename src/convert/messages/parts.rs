@@ -1,5 +1,6 @@
 //! Messages as GenAI spans of semantic conventions 1.37 and later hold them: `{role, parts}`.
 
+use super::history::History;
 use super::part::{Kind, Part};
 use super::read::{decode, is_object, is_string, Members};
 use super::write::{role_of, same_message, write_escaped, write_name};
@@ -20,14 +21,6 @@ impl<'a> Message<'a> {
         let message = Self::read_next(&mut walk)?;
         walk.end()?;
         Some(message)
-    }
-
-    fn read_all(json: &'a str) -> Option<Vec<Self>> {
-        let mut walk = Walk::new(json);
-        let mut messages = Vec::new();
-        walk.elements(|walk| Self::read_next(walk).map(|message| messages.push(message)))?;
-        walk.end()?;
-        Some(messages)
     }
 
     fn read_next(walk: &mut Walk<'a>) -> Option<Self> {
@@ -131,9 +124,36 @@ impl Messages {
     }
 
     fn push_list(&mut self, json: &str) -> bool {
-        Message::read_all(json).is_some_and(|messages| {
-            !messages.is_empty() && messages.into_iter().all(|message| self.push_message(message))
-        })
+        match self.history.take() {
+            Some(mut history) if History::is_for(json, self) => {
+                let mut conversation = history.take(json);
+                conversation.write(self);
+                let start = conversation.position();
+                let pushed = self.push_list_from(json, start, |messages, read| conversation.push(read, messages));
+                if pushed {
+                    conversation.finish(json, self);
+                    history.keep(conversation);
+                }
+                self.history = Some(history);
+                pushed
+            }
+            history => {
+                self.history = history;
+                self.push_list_from(json, 0, |_, _| {})
+            }
+        }
+    }
+
+    /// Adds the messages of a list behind a position. `each` is told where one ends.
+    fn push_list_from(&mut self, json: &str, position: usize, mut each: impl FnMut(&Self, usize)) -> bool {
+        let mut walk = Walk::new(json);
+        let mut is_empty = position == 0;
+        let pushed = walk.elements_from(position, |walk| {
+            is_empty = false;
+            let message = Message::read_next(walk)?;
+            self.push_message(message).then(|| each(self, walk.position()))
+        });
+        pushed.is_some() && walk.end().is_some() && !is_empty
     }
 
     fn push_message(&mut self, message: Message<'_>) -> bool {
