@@ -9,7 +9,7 @@ use opentelemetry::Value;
 /// same name are left out, because conventions are asked in order of precedence.
 #[derive(Clone, Default)]
 pub(crate) struct Object {
-    /// `"name":value,"name":value`, without the braces.
+    /// `,"name":value,"name":value`: without the braces, and with a comma before the first one too.
     members: String,
     list: Vec<Member>,
     seen: Seen,
@@ -47,13 +47,14 @@ impl Object {
             return false;
         }
         let start = self.members.len();
-        self.members.reserve(name.text().len() + ",\"\":".len());
-        if start > 0 {
-            self.members.push(',');
+        match name.member() {
+            Some(member) => self.members.push_str(member),
+            None => {
+                self.members.push_str(",\"");
+                self.members.push_str(name.text());
+                self.members.push_str("\":");
+            }
         }
-        self.members.push('"');
-        self.members.push_str(name.text());
-        self.members.push_str("\":");
         self.seen.push(name.hash(), self.list.len());
         self.list.push(Member { hash: name.hash(), start, value: self.members.len() });
         true
@@ -108,9 +109,23 @@ impl Object {
         self.insert_raw(Name::escaped(&name[1..name.len() - 1]), json)
     }
 
+    /// Writes another value for the last member.
+    pub(crate) fn set_last(&mut self, write: impl FnOnce(&mut String)) {
+        if let Some(last) = self.list.last() {
+            self.members.truncate(last.value);
+            write(&mut self.members);
+        }
+    }
+
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
-        self.append_where(other, |_| true);
+        if self.is_empty() {
+            self.members.push_str(&other.members);
+            self.list.extend_from_slice(&other.list);
+            self.seen.clone_from(&other.seen);
+        } else {
+            self.append_where(other, |_| true);
+        }
     }
 
     /// The same for those whose names, as they are written in JSON, `accept` accepts.
@@ -118,7 +133,7 @@ impl Object {
         for (member, (quoted, value)) in other.list.iter().zip(other.iter()) {
             let name = &quoted[1..quoted.len() - 1];
             if accept(name) {
-                self.insert_raw(Name::with_hash(name, member.hash), value);
+                self.insert_raw(Name::escaped_with_hash(name, member.hash), value);
             }
         }
     }
@@ -127,8 +142,7 @@ impl Object {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.list.iter().enumerate().map(|(position, member)| {
             let end = self.list.get(position + 1).map_or(self.members.len(), |next| next.start);
-            let start = member.start + usize::from(member.start > 0);
-            (&self.members[start..member.value - 1], &self.members[member.value..end])
+            (&self.members[member.start + 1..member.value - 1], &self.members[member.value..end])
         })
     }
 
@@ -145,13 +159,13 @@ impl Object {
 
     /// The members without the braces.
     pub(crate) fn members(&self) -> &str {
-        &self.members
+        self.members.get(1..).unwrap_or_default()
     }
 
     /// Appends `{…}`.
     pub(crate) fn write_to(&self, out: &mut String) {
         out.push('{');
-        out.push_str(&self.members);
+        out.push_str(self.members());
         out.push('}');
     }
 
@@ -162,9 +176,11 @@ impl Object {
 
     /// Empties it and keeps its memory.
     pub(crate) fn clear(&mut self) {
-        self.members.clear();
-        self.list.clear();
-        self.seen.clear();
+        if !self.is_empty() {
+            self.members.clear();
+            self.list.clear();
+            self.seen.clear();
+        }
     }
 
     fn position(&self, name: Name<'_>) -> Option<usize> {
@@ -178,10 +194,8 @@ impl Object {
     /// The member with a name that is plain, or as it stands in JSON.
     #[inline]
     fn find(&self, name: Name<'_>) -> Option<usize> {
-        let is_same = |member: &Member| {
-            let start = member.start + usize::from(member.start > 0);
-            &self.members.as_bytes()[start + 1..member.value - 2] == name.text().as_bytes()
-        };
+        let is_same =
+            |member: &Member| &self.members.as_bytes()[member.start + 2..member.value - 2] == name.text().as_bytes();
         self.seen.find(&self.list, name.hash(), |member| member.hash, is_same)
     }
 }
@@ -196,6 +210,6 @@ fn escape(name: Name<'_>) -> String {
 
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{{{}}}", self.members)
+        write!(f, "{{{}}}", self.members())
     }
 }
