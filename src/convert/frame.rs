@@ -130,6 +130,7 @@ struct Members {
 
 impl Members {
     /// Of several with one name the last one counts.
+    #[inline]
     fn add(&mut self, attributes: &[KeyValue], member: Member) {
         let name = |member: &Member| attributes[member.attribute as usize].key.as_str();
         let is_same = |other: &Member| name(other) == name(&member);
@@ -162,6 +163,7 @@ impl Member {
         Self { hash, attribute, convention: u8::MAX, family: 0, prefix: 0 }
     }
 
+    #[inline]
     fn name(self, attributes: &[KeyValue]) -> Name<'_> {
         Name::with_hash(attributes[self.attribute as usize].key.as_str(), self.hash)
     }
@@ -232,10 +234,11 @@ impl Frame {
             let attribute = &attributes[position as usize];
             each(Left::Known, attribute.key.as_str().into(), attribute);
         }
-        for (left, members) in [(Left::Known, &self.families), (Left::Unknown, &self.rest)] {
-            for member in members.list.iter().filter(|member| member.attribute != NONE) {
-                each(left, member.name(attributes), &attributes[member.attribute as usize]);
-            }
+        for member in self.families.list.iter().filter(|member| member.attribute != NONE) {
+            each(Left::Known, member.name(attributes), &attributes[member.attribute as usize]);
+        }
+        for member in self.rest.list.iter().filter(|member| member.attribute != NONE) {
+            each(Left::Unknown, member.name(attributes), &attributes[member.attribute as usize]);
         }
     }
 }

@@ -107,6 +107,12 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
     (found | special(last_word(bytes))) == 0
 }
 
+/// Whether a text stands in JSON as it is, and is so short that looking at it costs next to nothing.
+#[inline]
+pub(crate) fn is_short_and_plain(text: &str) -> bool {
+    text.len() <= 64 && is_plain(text.as_bytes())
+}
+
 /// The last eight bytes. A shorter text as a whole, some of its bytes twice, and filled up with plain ones.
 #[inline]
 const fn last_word(bytes: &[u8]) -> u64 {
@@ -152,6 +158,9 @@ mod tests {
             text.insert_str(*at.get(&places), &odd);
             prop_assert_eq!(Name::new(&text).is_plain(), !needs_escape(&text));
             prop_assert_eq!(is_plain(text.as_bytes()), !needs_escape(&text));
+            prop_assert_eq!(is_short_and_plain(&text), !needs_escape(&text));
+            let long = text.repeat(65);
+            prop_assert!(!is_short_and_plain(&long) || long.is_empty());
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! An object written member by member.
 
+use super::name::is_short_and_plain;
 use super::seen::Seen;
 use super::write::{write_attribute, write_f64, write_i64, write_string};
 use super::Name;
@@ -65,12 +66,32 @@ impl Object {
         self.begin(Name::escaped(&escape(name)))
     }
 
+    #[inline]
     pub(crate) fn insert<'n>(&mut self, name: impl Into<Name<'n>>, value: &Value) -> bool {
-        self.insert_with(name, |out| write_attribute(out, value))
+        match value {
+            Value::String(text) => self.insert_text(name.into(), text.as_str()),
+            other => self.insert_with(name, |out| write_attribute(out, other)),
+        }
     }
 
+    #[inline]
     pub(crate) fn insert_str<'n>(&mut self, name: impl Into<Name<'n>>, text: &str) -> bool {
-        self.insert_with(name, |out| write_string(out, text))
+        self.insert_text(name.into(), text)
+    }
+
+    /// Most members are short texts.
+    fn insert_text(&mut self, name: Name<'_>, text: &str) -> bool {
+        if !self.begin(name) {
+            return false;
+        }
+        if is_short_and_plain(text) {
+            self.members.push('"');
+            self.members.push_str(text);
+            self.members.push('"');
+        } else {
+            write_string(&mut self.members, text);
+        }
+        true
     }
 
     pub(crate) fn insert_i64<'n>(&mut self, name: impl Into<Name<'n>>, number: i64) -> bool {

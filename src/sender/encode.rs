@@ -2,7 +2,7 @@
 
 use super::multipart::{begin_json, end_json, json_head, push_json, push_part, PATCH, POST};
 use crate::json::scan::plain_length;
-use crate::json::{write_string, Object};
+use crate::json::{is_short_and_plain, write_string, Object};
 use crate::run::{Feedback, Project, Run};
 
 /// What every run of this sender shares.
@@ -183,7 +183,7 @@ fn push(body: &mut Vec<u8>, text: &str) {
 
 /// Appends what stands between the quotes of a JSON string.
 fn push_escaped(body: &mut Vec<u8>, text: &str) {
-    if plain_length(text.as_bytes()) == text.len() {
+    if is_short_and_plain(text) || plain_length(text.as_bytes()) == text.len() {
         push(body, text);
     } else {
         let mut escaped = String::new();

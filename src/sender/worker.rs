@@ -318,27 +318,18 @@ impl Worker {
     /// Converts a span. A panic in the converter costs this span and nothing else.
     fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool, posted: bool) {
         let posted = posted && !self.unposted.remove(&node.dotted_order().id());
-        // Runs are large: this one is not handed out by value.
-        let mut run = None;
-        let convert = || run = Some(self.converter.convert(span, node, interrupted));
-        let _ = catch_unwind(AssertUnwindSafe(convert));
-        let Some(mut run) = run else {
-            self.drop_panicked(span);
-            return;
-        };
-        let verdict = self.checks.span(&mut run, node);
-        match self.passes(&verdict) {
-            true if posted => self.complete(run),
-            true => {
-                self.add_run(&run, Operation::Post);
-                self.converter.recycle(run);
+        if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
+            let verdict = self.checks.span(&mut run, node);
+            match self.passes(&verdict) {
+                true if posted => self.complete(run),
+                true => {
+                    self.add_run(&run, Operation::Post);
+                    self.converter.recycle(run);
+                }
+                false => self.converter.recycle(run),
             }
-            false => self.converter.recycle(run),
+            return;
         }
-    }
-
-    #[cold]
-    fn drop_panicked(&self, span: &SpanData) {
         self.queue.counters.take(1);
         self.queue.counters.drop_taken(DropReason::Panicked, 1);
         self.notices.warn(Notice::Panicked, || {
