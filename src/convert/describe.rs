@@ -124,3 +124,73 @@ fn write_link(out: &mut String, link: &Link) {
     }
     object.write_to(out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lineage::{self, RunIds};
+    use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceState};
+    use proptest::prelude::*;
+
+    fn span((trace, id, parent): (u128, u64, u64), scope: InstrumentationScope, kind: SpanKind) -> SpanData {
+        let (trace, id) = (TraceId::from(trace), SpanId::from(id));
+        SpanData {
+            span_context: SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::NONE),
+            parent_span_id: SpanId::from(parent),
+            parent_span_is_remote: false,
+            span_kind: kind,
+            name: "span".into(),
+            start_time: std::time::UNIX_EPOCH,
+            end_time: std::time::UNIX_EPOCH,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: opentelemetry_sdk::trace::SpanEvents::default(),
+            links: opentelemetry_sdk::trace::SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: scope,
+        }
+    }
+
+    fn scope() -> impl Strategy<Value = InstrumentationScope> {
+        (0..3_usize, 0..3_usize).prop_map(|(name, version)| {
+            let scope = InstrumentationScope::builder(["", "a", "\"b"][name]);
+            match ["", "1", "2"][version] {
+                "" => scope.build(),
+                version => scope.with_version(version).build(),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_spans_before_do_not_show(
+            spans in prop::collection::vec((1..3_u128, 1..4_u64, 0..2_u64, scope(), 0..5_usize), 1..40),
+        ) {
+            let mut written = Written::default();
+            for (trace, id, parent, scope, kind) in spans {
+                let kinds =
+                    [SpanKind::Internal, SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer];
+                let span = span((trace, id, parent), scope, kinds[kind].clone());
+                let node = lineage::alone(&span, RunIds::default());
+                let [kept, fresh] = [&mut written, &mut Written::default()].map(|written| {
+                    let mut extra = Extra::default();
+                    written.identify(&span, &node, &mut extra);
+                    describe(&span, &node, written, &mut extra);
+                    [extra.metadata, extra.otel].map(|object| object.members().to_owned())
+                });
+                prop_assert_eq!(&kept, &fresh);
+                let [ids, otel] = kept;
+                let (context, scope) = (&span.span_context, &span.instrumentation_scope);
+                let own = format!(
+                    "\"OTEL_TRACE_ID\":\"{}\",\"OTEL_SPAN_ID\":\"{}\"",
+                    context.trace_id(),
+                    context.span_id()
+                );
+                prop_assert!(ids.starts_with(&own));
+                prop_assert_eq!(otel.contains("scope_version"), scope.version().is_some());
+                prop_assert_eq!(otel.contains("scope_name"), !scope.name().is_empty());
+                prop_assert_eq!(otel.contains("span_kind"), kind > 0);
+            }
+        }
+    }
+}

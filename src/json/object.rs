@@ -48,13 +48,12 @@ impl Object {
             return false;
         }
         let start = self.members.len();
-        match name.member() {
-            Some(member) => self.members.push_str(member),
-            None => {
-                self.members.push_str(",\"");
-                self.members.push_str(name.text());
-                self.members.push_str("\":");
-            }
+        if let Some(member) = name.member() {
+            self.members.push_str(member);
+        } else {
+            self.members.push_str(",\"");
+            self.members.push_str(name.text());
+            self.members.push_str("\":");
         }
         self.seen.push(name.hash(), self.list.len());
         self.list.push(Member { hash: name.hash(), start, value: self.members.len() });
@@ -232,5 +231,76 @@ fn escape(name: Name<'_>) -> String {
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{{{}}}", self.members())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same members in a plain list.
+    #[derive(Clone, Default)]
+    struct Plain(Vec<(String, String)>);
+
+    impl Plain {
+        fn insert(&mut self, name: &str, json: String) -> bool {
+            let is_new = self.0.iter().all(|(other, _)| other != name);
+            if is_new {
+                self.0.push((name.into(), json));
+            }
+            is_new
+        }
+    }
+
+    fn quoted(text: &str) -> String {
+        serde_json::to_string(text).unwrap_or_default()
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_those_of_a_plain_list(steps in prop::collection::vec((0..8u8, "[ab\"\\\\é\n]{0,2}", "[a-c\"\u{1}é]{0,70}"), 0..80)) {
+            let (mut object, mut plain) = (Object::default(), Plain::default());
+            let mut kept = vec![(Object::default(), Plain::default())];
+            for (step, name, text) in steps {
+                match step {
+                    0 => prop_assert_eq!(object.insert_i64(&name, 7), plain.insert(&name, "7".into())),
+                    1 => prop_assert_eq!(object.insert_str(name!("a"), &text), plain.insert("a", quoted(&text))),
+                    2 => {
+                        object.set_last(|out| write_string(out, &text));
+                        plain.0.iter_mut().last().into_iter().for_each(|(_, last)| *last = quoted(&text));
+                    }
+                    3 => kept.push((std::mem::take(&mut object), std::mem::take(&mut plain))),
+                    4 => {
+                        let (other, members) = &kept[text.len() % kept.len()];
+                        object.append(other);
+                        for (name, json) in &members.0 {
+                            plain.insert(name, json.clone());
+                        }
+                    }
+                    5 if text.len() < 20 => {
+                        object.clear();
+                        plain.0.clear();
+                    }
+                    _ => prop_assert_eq!(object.insert(&name, &Value::from(text.clone())), plain.insert(&name, quoted(&text))),
+                }
+                let members: Vec<_> = object.iter().map(|(name, json)| (name.to_owned(), json.to_owned())).collect();
+                let expected: Vec<_> = plain.0.iter().map(|(name, json)| (quoted(name), json.clone())).collect();
+                let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).ok();
+                prop_assert_eq!(members.len(), expected.len());
+                for ((name, json), (plain_name, plain_json)) in members.iter().zip(&expected) {
+                    prop_assert_eq!((read(name), read(json)), (read(plain_name), read(plain_json)));
+                }
+                for (name, json) in &plain.0 {
+                    prop_assert_eq!(object.get(name).map(read), Some(read(json)));
+                }
+                let mut whole = String::new();
+                object.write_to(&mut whole);
+                prop_assert_eq!(&whole, &format!("{{{}}}", object.members()));
+                let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&whole).unwrap_or_default();
+                prop_assert_eq!(whole.len(), plain.0.len());
+            }
+        }
     }
 }
