@@ -44,7 +44,8 @@ impl Bubble {
     /// A run goes by, children before their root.
     pub(super) fn pass(&mut self, run: &mut Run, node: &Node) {
         if node.is_root() {
-            if let Some(calls) = self.take(run.id()) {
+            let calls = if self.traces.is_empty() { None } else { self.take(run.id()) };
+            if let Some(calls) = calls {
                 if run.run_type != RunType::Llm && self.is_wanted(node) {
                     run.inputs = run.inputs.take().or(calls.first.map(|(_, json)| json));
                     run.outputs = run.outputs.take().or(calls.last.map(|(_, json)| json));

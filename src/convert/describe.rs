@@ -1,67 +1,90 @@
 //! What only describes the span: its ids, its scope and kind, its links, and what it lost.
 
 use super::draft::insert_any;
-use crate::json::{write_array, write_hex, Name, Object};
+use crate::json::{name, write_array, write_hex, Object};
 use crate::lineage::Node;
 use crate::run::{Extra, Timestamp};
 use opentelemetry::trace::{Link, SpanKind, TraceId};
-use opentelemetry::KeyValue;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 use std::fmt::Write;
 
-/// The text of the id of a trace, for the spans of it that come one after the other.
-#[derive(Debug)]
-pub(super) struct TraceText {
-    id: TraceId,
-    json: String,
+/// What was written for the spans before: most spans have the trace of the last one, and the scope of the last
+/// one of their kind.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    trace: Option<TraceId>,
+    /// The ids of that trace and of its last span.
+    ids: Object,
+    kinds: [Kind; 5],
 }
 
-impl Default for TraceText {
-    fn default() -> Self {
-        Self { id: TraceId::INVALID, json: String::new() }
-    }
+/// A scope, and what describes the spans of one kind in it.
+#[derive(Debug, Default)]
+struct Kind {
+    scope: String,
+    version: Option<String>,
+    otel: Object,
 }
 
-impl TraceText {
-    fn of(&mut self, id: TraceId) -> &str {
-        if self.id != id || self.json.is_empty() {
-            self.id = id;
-            self.json.clear();
-            write_hex(&mut self.json, id.to_bytes());
+impl Kind {
+    /// Becomes that of another scope, unless it is this one.
+    fn in_scope(&mut self, scope: &InstrumentationScope, kind: Option<&str>) -> &Object {
+        if self.scope == scope.name() && self.version.as_deref() == scope.version() && !self.otel.is_empty() {
+            return &self.otel;
         }
-        &self.json
+        scope.name().clone_into(&mut self.scope);
+        self.version = scope.version().map(ToOwned::to_owned);
+        self.otel.clear();
+        if !self.scope.is_empty() {
+            self.otel.insert_str(name!("scope_name"), &self.scope);
+        }
+        if let Some(version) = &self.version {
+            self.otel.insert_str(name!("scope_version"), version);
+        }
+        if let Some(kind) = kind {
+            self.otel.insert_str(name!("span_kind"), kind);
+        }
+        &self.otel
     }
 }
 
-/// The span's own ids, by which a run is found in other backends and back.
-pub(super) fn identify(span: &SpanData, node: &Node, trace_id: &mut TraceText, extra: &mut Extra) {
-    let metadata = &mut extra.metadata;
-    metadata.insert_raw(const { Name::new("OTEL_TRACE_ID") }, trace_id.of(span.span_context.trace_id()));
-    metadata
-        .insert_with(const { Name::new("OTEL_SPAN_ID") }, |out| write_hex(out, span.span_context.span_id().to_bytes()));
-    let parent = span.parent_span_id.to_bytes();
-    if (node.is_root() || node.is_moved()) && parent != [0; 8] {
-        metadata.insert_with(const { Name::new("OTEL_PARENT_SPAN_ID") }, |out| write_hex(out, parent));
+impl Written {
+    /// The span's own ids, by which a run is found in other backends and back.
+    pub(super) fn identify(&mut self, span: &SpanData, node: &Node, extra: &mut Extra) {
+        let trace = span.span_context.trace_id();
+        if self.trace != Some(trace) {
+            self.trace = Some(trace);
+            self.ids.clear();
+            self.ids.insert_with(name!("OTEL_TRACE_ID"), |out| write_hex(out, trace.to_bytes()));
+            self.ids.insert_raw(name!("OTEL_SPAN_ID"), "null");
+        }
+        self.ids.set_last(|out| write_hex(out, span.span_context.span_id().to_bytes()));
+        let metadata = &mut extra.metadata;
+        metadata.append(&self.ids);
+        let parent = span.parent_span_id.to_bytes();
+        if parent != [0; 8] && (node.is_root() || node.is_moved()) {
+            metadata.insert_with(name!("OTEL_PARENT_SPAN_ID"), |out| write_hex(out, parent));
+        }
+    }
+
+    /// The span's scope and kind.
+    fn scope_and_kind(&mut self, span: &SpanData) -> &Object {
+        let (place, kind) = match span.span_kind {
+            SpanKind::Internal => (0, None),
+            SpanKind::Client => (1, Some("client")),
+            SpanKind::Server => (2, Some("server")),
+            SpanKind::Producer => (3, Some("producer")),
+            SpanKind::Consumer => (4, Some("consumer")),
+        };
+        self.kinds[place].in_scope(&span.instrumentation_scope, kind)
     }
 }
 
 /// What only describes the span.
-pub(super) fn describe(span: &SpanData, node: &Node, extra: &mut Extra) {
+pub(super) fn describe(span: &SpanData, node: &Node, written: &mut Written, extra: &mut Extra) {
     let otel = &mut extra.otel;
-    let scope = &span.instrumentation_scope;
-    if !scope.name().is_empty() {
-        otel.insert_str(const { Name::new("scope_name") }, scope.name());
-    }
-    if let Some(version) = scope.version() {
-        otel.insert_str(const { Name::new("scope_version") }, version);
-    }
-    match span.span_kind {
-        SpanKind::Internal => {}
-        SpanKind::Client => drop(otel.insert_str(const { Name::new("span_kind") }, "client")),
-        SpanKind::Server => drop(otel.insert_str(const { Name::new("span_kind") }, "server")),
-        SpanKind::Producer => drop(otel.insert_str(const { Name::new("span_kind") }, "producer")),
-        SpanKind::Consumer => drop(otel.insert_str(const { Name::new("span_kind") }, "consumer")),
-    }
+    otel.append(written.scope_and_kind(span));
     if !span.links.is_empty() {
         otel.insert_with("links", |out| write_array(out, &*span.links, write_link));
     }
@@ -100,4 +123,74 @@ fn write_link(out: &mut String, link: &Link) {
         insert_any(&mut object, key.as_str(), value);
     }
     object.write_to(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lineage::{self, RunIds};
+    use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceState};
+    use proptest::prelude::*;
+
+    fn span((trace, id, parent): (u128, u64, u64), scope: InstrumentationScope, kind: SpanKind) -> SpanData {
+        let (trace, id) = (TraceId::from(trace), SpanId::from(id));
+        SpanData {
+            span_context: SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::NONE),
+            parent_span_id: SpanId::from(parent),
+            parent_span_is_remote: false,
+            span_kind: kind,
+            name: "span".into(),
+            start_time: std::time::UNIX_EPOCH,
+            end_time: std::time::UNIX_EPOCH,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: opentelemetry_sdk::trace::SpanEvents::default(),
+            links: opentelemetry_sdk::trace::SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: scope,
+        }
+    }
+
+    fn scope() -> impl Strategy<Value = InstrumentationScope> {
+        (0..3_usize, 0..3_usize).prop_map(|(name, version)| {
+            let scope = InstrumentationScope::builder(["", "a", "\"b"][name]);
+            match ["", "1", "2"][version] {
+                "" => scope.build(),
+                version => scope.with_version(version).build(),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_spans_before_do_not_show(
+            spans in prop::collection::vec((1..3_u128, 1..4_u64, 0..2_u64, scope(), 0..5_usize), 1..40),
+        ) {
+            let mut written = Written::default();
+            for (trace, id, parent, scope, kind) in spans {
+                let kinds =
+                    [SpanKind::Internal, SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer];
+                let span = span((trace, id, parent), scope, kinds[kind].clone());
+                let node = lineage::alone(&span, RunIds::default());
+                let [kept, fresh] = [&mut written, &mut Written::default()].map(|written| {
+                    let mut extra = Extra::default();
+                    written.identify(&span, &node, &mut extra);
+                    describe(&span, &node, written, &mut extra);
+                    [extra.metadata, extra.otel].map(|object| object.members().to_owned())
+                });
+                prop_assert_eq!(&kept, &fresh);
+                let [ids, otel] = kept;
+                let (context, scope) = (&span.span_context, &span.instrumentation_scope);
+                let own = format!(
+                    "\"OTEL_TRACE_ID\":\"{}\",\"OTEL_SPAN_ID\":\"{}\"",
+                    context.trace_id(),
+                    context.span_id()
+                );
+                prop_assert!(ids.starts_with(&own));
+                prop_assert_eq!(otel.contains("scope_version"), scope.version().is_some());
+                prop_assert_eq!(otel.contains("scope_name"), !scope.name().is_empty());
+                prop_assert_eq!(otel.contains("span_kind"), kind > 0);
+            }
+        }
+    }
 }

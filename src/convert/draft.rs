@@ -43,6 +43,7 @@ pub(super) enum NameSource {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) extra: Option<Box<Extra>>,
+    pub(super) name: String,
     pub(super) inputs: String,
     pub(super) outputs: String,
     pub(super) usage: String,
@@ -178,7 +179,11 @@ impl<'o> Draft<'o> {
 
     pub(super) fn set_name(&mut self, source: NameSource, name: &str) {
         if !is_blank(name) {
-            self.names[source as usize].get_or_insert_with(|| name.to_owned().into());
+            let memory = &mut self.memory.name;
+            self.names[source as usize].get_or_insert_with(|| {
+                name.clone_into(memory);
+                std::mem::take(memory).into()
+            });
         }
     }
 

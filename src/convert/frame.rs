@@ -130,6 +130,7 @@ struct Members {
 
 impl Members {
     /// Of several with one name the last one counts.
+    #[inline]
     fn add(&mut self, attributes: &[KeyValue], member: Member) {
         let name = |member: &Member| attributes[member.attribute as usize].key.as_str();
         let is_same = |other: &Member| name(other) == name(&member);
@@ -154,6 +155,18 @@ struct Member {
     convention: u8,
     family: u8,
     prefix: u8,
+}
+
+impl Member {
+    /// An attribute that no convention knows.
+    fn unknown(hash: u64, attribute: u32) -> Self {
+        Self { hash, attribute, convention: u8::MAX, family: 0, prefix: 0 }
+    }
+
+    #[inline]
+    fn name(self, attributes: &[KeyValue]) -> Name<'_> {
+        Name::with_hash(attributes[self.attribute as usize].key.as_str(), self.hash)
+    }
 }
 
 impl Frame {
@@ -183,8 +196,7 @@ impl Frame {
                     self.families.add(attributes, Member { hash, attribute, convention, family, prefix });
                 }
                 None => {
-                    let member = Member { hash, attribute, convention: u8::MAX, family: 0, prefix: 0 };
-                    self.rest.add(attributes, member);
+                    self.rest.add(attributes, Member::unknown(hash, attribute));
                 }
             }
         }
@@ -217,14 +229,16 @@ impl Frame {
 
     /// Calls `each` with what no convention took: attributes that conventions know but had no use
     /// for, those of their families, then the rest.
-    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(Left, &'a KeyValue)) {
-        let slots = self.used.iter().map(|slot| self.slots[usize::from(*slot)]).filter(|position| *position != NONE);
-        let families = self.families.list.iter().map(|member| member.attribute).filter(|position| *position != NONE);
-        for position in slots.chain(families) {
-            each(Left::Known, &attributes[position as usize]);
+    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(Left, Name<'a>, &'a KeyValue)) {
+        for position in self.used.iter().map(|slot| self.slots[usize::from(*slot)]).filter(|place| *place != NONE) {
+            let attribute = &attributes[position as usize];
+            each(Left::Known, attribute.key.as_str().into(), attribute);
+        }
+        for member in self.families.list.iter().filter(|member| member.attribute != NONE) {
+            each(Left::Known, member.name(attributes), &attributes[member.attribute as usize]);
         }
         for member in self.rest.list.iter().filter(|member| member.attribute != NONE) {
-            each(Left::Unknown, &attributes[member.attribute as usize]);
+            each(Left::Unknown, member.name(attributes), &attributes[member.attribute as usize]);
         }
     }
 }
@@ -276,7 +290,8 @@ impl<'a> View<'_, 'a> {
         let place = &mut self.frame.slots[self.first + key.into()];
         let attribute = std::mem::replace(place, NONE);
         if attribute != NONE {
-            self.frame.rest.list.push(Member { hash: 0, attribute, convention: u8::MAX, family: 0, prefix: 0 });
+            let hash = Name::new(self.attributes[attribute as usize].key.as_str()).hash();
+            self.frame.rest.list.push(Member::unknown(hash, attribute));
         }
     }
 

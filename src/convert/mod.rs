@@ -38,12 +38,12 @@ mod usage;
 mod vercel;
 
 use crate::hooks::Hide;
-use crate::json::{Name, Object};
+use crate::json::{name, Name, Object};
 use crate::lineage::{Node, Orders};
 use crate::run::{shorten_name, DottedOrder, Project, Run, RunType, Timestamp};
 use bubble::Bubble;
 pub(crate) use counted::is_counted;
-use describe::{describe, identify, TraceText};
+use describe::{describe, Written};
 use draft::{with_member, Draft, Memory};
 pub(crate) use events::EventLimits;
 use frame::{Convention, Frame, Left};
@@ -52,6 +52,7 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::Resource;
 pub(crate) use options::Options;
 pub use options::{FunctionArgs, InputTokens, NamePolicy};
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use usage::UsageContext;
 
@@ -126,7 +127,7 @@ pub(crate) struct Converter {
     hide: Hide,
     frame: Frame,
     memory: Memory,
-    trace_id: TraceText,
+    written: Written,
     orders: Orders,
     bubble: Bubble,
 }
@@ -142,7 +143,7 @@ impl Converter {
             hide,
             frame: Frame::default(),
             memory: Memory::default(),
-            trace_id: TraceText::default(),
+            written: Written::default(),
             orders: Orders::default(),
             bubble,
         }
@@ -191,10 +192,10 @@ impl Converter {
 
     fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
         let attributes = &*span.attributes;
-        let Self { frame, memory, trace_id, .. } = self;
+        let Self { frame, memory, written, .. } = self;
         let mut draft = Draft::new(memory, node.start(), &self.options);
         draft.interrupted = interrupted;
-        identify(span, node, trace_id, &mut draft.extra);
+        written.identify(span, node, &mut draft.extra);
 
         frame.read(attributes);
         if draft.options.feedback {
@@ -219,7 +220,7 @@ impl Converter {
         settle_type(&mut draft);
         events::rest(&span.events, self.event_limits, &mut draft);
         keep_left(frame, self.hide, attributes, &mut draft);
-        describe(span, node, &mut draft.extra);
+        describe(span, node, written, &mut draft.extra);
         let origin = self.origin.get();
         if node.is_first_here() {
             if let Some(origin) = origin {
@@ -261,6 +262,9 @@ impl Converter {
             object.clear();
         }
         self.memory.extra = Some(extra);
+        if let Cow::Owned(name) = run.name {
+            self.memory.name = name;
+        }
         for (memory, json) in [(&mut self.memory.inputs, run.inputs), (&mut self.memory.outputs, run.outputs)] {
             if let Some(json) = json {
                 *memory = json.into_string();
@@ -284,14 +288,14 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
     let may_be_inputs = draft.inputs.is_none() || hide.inputs;
     let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
     let metadata = &mut draft.extra.metadata;
-    frame.left(attributes, |left, attribute| {
+    frame.left(attributes, |left, whole_name, attribute| {
         let KeyValue { key, value, .. } = attribute;
         let name = key.as_str();
         // Functions have arguments called `metadata`, too.
         let is_free = left == Left::Unknown || name == "metadata";
         if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
             if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
-                metadata.insert(name, value);
+                metadata.insert(whole_name, value);
             }
             return;
         }
@@ -312,16 +316,19 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
 
 /// Headers that hold credentials are not sent on, nor what OpenTelemetry notes for itself.
 fn is_forwarded(name: &str, value: &Value) -> bool {
-    if !matches!(name.as_bytes(), [b'h' | b'l' | b'o', ..]) {
-        return true;
+    match name.as_bytes().first() {
+        Some(b'h') => {
+            let mut prefixes = ["http.request.header.", "http.response.header."].into_iter();
+            !prefixes.find_map(|prefix| name.strip_prefix(prefix)).is_some_and(is_credential)
+        }
+        // All headers of a request in one text.
+        Some(b'l') if matches!(name, "llm.headers" | "langsmith.request.headers") => {
+            let headers = value.as_str().to_ascii_lowercase();
+            !CREDENTIALS.iter().any(|credential| headers.contains(credential))
+        }
+        Some(b'o') => !name.starts_with("otel."),
+        _ => true,
     }
-    // All headers of a request in one text.
-    if matches!(name, "llm.headers" | "langsmith.request.headers") {
-        let headers = value.as_str().to_ascii_lowercase();
-        return !CREDENTIALS.iter().any(|credential| headers.contains(credential));
-    }
-    let header = ["http.request.header.", "http.response.header."].iter().find_map(|prefix| name.strip_prefix(prefix));
-    !(name.starts_with("otel.") || header.is_some_and(is_credential))
 }
 
 const CREDENTIALS: [&str; 7] =
@@ -334,16 +341,13 @@ fn is_credential(header: &str) -> bool {
 
 /// A span that names a model, and has messages or counts, is a call of it.
 fn settle_type(draft: &mut Draft<'_>) {
-    let called = draft.extra.metadata.contains(const { Name::new("ls_model_name") })
-        && (draft.has_messages || !draft.usage.is_empty());
+    let called =
+        (draft.has_messages || !draft.usage.is_empty()) && draft.extra.metadata.contains(name!("ls_model_name"));
     if called {
         draft.set_run_type(draft::TypeRank::Presence, RunType::Llm);
     }
     if draft.run_type() == RunType::Llm {
-        draft
-            .extra
-            .metadata
-            .insert_str(const { Name::new("ls_model_type") }, if draft.is_text_completion { "llm" } else { "chat" });
+        draft.extra.metadata.insert_str(name!("ls_model_type"), if draft.is_text_completion { "llm" } else { "chat" });
     }
 }
 
@@ -373,7 +377,7 @@ fn add_last(node: &Node, draft: &mut Draft<'_>) {
     }
 }
 
-fn name(span: &SpanData, draft: &mut Draft<'_>) -> std::borrow::Cow<'static, str> {
+fn name(span: &SpanData, draft: &mut Draft<'_>) -> Cow<'static, str> {
     let name = draft.take_name().or_else(|| enriched(span, draft)).unwrap_or_else(|| span.name.clone());
     match shorten_name(&name) {
         Some(short) => {
@@ -387,7 +391,7 @@ fn name(span: &SpanData, draft: &mut Draft<'_>) -> std::borrow::Cow<'static, str
 }
 
 /// `chat` with its model behind it.
-fn enriched(span: &SpanData, draft: &Draft<'_>) -> Option<std::borrow::Cow<'static, str>> {
+fn enriched(span: &SpanData, draft: &Draft<'_>) -> Option<Cow<'static, str>> {
     if draft.options.name_policy != NamePolicy::Enrich {
         return None;
     }
@@ -407,9 +411,9 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
     let metadata = &draft.extra.metadata;
     let text = |name: Name<'_>| metadata.get(name).map(|json| json.trim_matches('"'));
     let context = UsageContext {
-        provider: text(const { Name::new("ls_provider") }),
+        provider: text(name!("ls_provider")),
         exclusive_input: draft.exclusive_input,
-        service_tier: text(const { Name::new("service_tier") }),
+        service_tier: text(name!("service_tier")),
         input_tokens: draft.options.input_tokens,
     };
     let usage = &mut draft.memory.usage;
@@ -422,7 +426,7 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
         return;
     }
     node.count_for_those_above();
-    draft.extra.metadata.insert_raw(const { Name::new("usage_metadata") }, usage);
+    draft.extra.metadata.insert_raw(name!("usage_metadata"), usage);
     if draft.run_type() == RunType::Llm {
         if let Some(outputs) = draft.outputs.take() {
             let outputs = if draft.outputs_are_ours || !outputs.as_str().contains("\"usage_metadata\"") {

@@ -1,13 +1,13 @@
 //! Providers by the names that LangSmith prices models under.
 
 use super::Draft;
-use crate::json::Name;
+use crate::json::{name, Name};
 use std::borrow::Cow;
 
 /// Frameworks that give their own name where the provider's should stand.
 const FRAMEWORKS: [&str; 2] = ["langchain", "strands-agents"];
 
-const NAME: Name<'_> = Name::new("ls_provider");
+const NAME: Name<'_> = name!("ls_provider");
 
 /// Whether it is one of LangSmith's own names.
 fn is_own(raw: &str) -> bool {

@@ -8,7 +8,16 @@ use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 /// The run's error. `None` for success.
+#[inline]
 pub(super) fn error(span: &SpanData, draft: &mut Draft) -> Option<String> {
+    let is_silent = span.status == Status::Unset && span.events.is_empty() && !draft.has_exception;
+    if is_silent && draft.error_type.is_none() && !draft.interrupted {
+        return draft.failed.take();
+    }
+    words(span, draft)
+}
+
+fn words(span: &SpanData, draft: &mut Draft) -> Option<String> {
     if draft.interrupted || draft.error_type.as_deref() == Some("cancelled") {
         // LangSmith shows such a run as interrupted instead of failed.
         draft.extra.metadata.insert_bool("ls_is_error_interrupt", true);

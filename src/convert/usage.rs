@@ -46,6 +46,9 @@ const TOKENS: usize = Count::InputCost as usize;
 const COSTS: usize = Count::OutputImageCost as usize + 1 - TOKENS;
 /// The bits of `Usage::known` that stand for tokens.
 const TOKEN_BITS: u32 = (1 << TOKENS) - 1;
+/// Those of the three counts that have no part of another one.
+const WHOLE_BITS: u32 =
+    1 << Count::InputTokens as u32 | 1 << Count::OutputTokens as u32 | 1 << Count::TotalTokens as u32;
 
 const INPUT_COST_DETAILS: [(Count, &str); 5] = [
     (Count::CacheReadCost, "cache_read"),
@@ -139,6 +142,14 @@ impl Usage {
         if self.known & TOKEN_BITS != 0 {
             self.write_tokens(context, &mut members);
         }
+        if self.known & !TOKEN_BITS != 0 {
+            self.write_costs(&mut members);
+        }
+        members.close();
+        true
+    }
+
+    fn write_costs(&self, members: &mut Members<'_>) {
         for (count, name) in
             [(Count::InputCost, "input_cost"), (Count::OutputCost, "output_cost"), (Count::TotalCost, "total_cost")]
         {
@@ -155,8 +166,6 @@ impl Usage {
                 inner.close();
             }
         }
-        members.close();
-        true
     }
 
     fn write_tokens(&self, context: &UsageContext<'_>, members: &mut Members<'_>) {
@@ -175,6 +184,7 @@ impl Usage {
         let tier = match context.service_tier {
             Some("priority") => Some(["priority", "priority_cache_read", "priority_reasoning"]),
             Some("flex") => Some(["flex", "flex_cache_read", "flex_reasoning"]),
+            _ if self.known & TOKEN_BITS & !WHOLE_BITS == 0 => return,
             _ => None,
         };
         let [tier_name, cache_read, reasoning] = tier.unwrap_or(["", "cache_read", "reasoning"]);

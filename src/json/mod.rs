@@ -14,7 +14,7 @@ mod seen;
 pub(crate) mod walk;
 mod write;
 
-pub(crate) use name::Name;
+pub(crate) use name::{is_short_and_plain, name, Name};
 pub(crate) use object::Object;
 pub(crate) use seen::Seen;
 pub(crate) use write::{write_array, write_attribute, write_f64, write_hex, write_i64, write_string};

@@ -7,6 +7,8 @@ use super::plain::special;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Name<'a> {
     text: &'a str,
+    /// `,"name":`, where that stands ready.
+    member: Option<&'static str>,
     hash: u64,
     is_plain: bool,
 }
@@ -15,7 +17,13 @@ impl<'a> Name<'a> {
     #[inline]
     pub(crate) const fn new(text: &'a str) -> Self {
         let (hash, is_plain) = look(text.as_bytes());
-        Self { text, hash, is_plain }
+        Self { text, member: None, hash, is_plain }
+    }
+
+    /// A name whose hash is known.
+    #[inline]
+    pub(crate) fn with_hash(text: &'a str, hash: u64) -> Self {
+        Self { text, member: None, hash, is_plain: is_plain(text.as_bytes()) }
     }
 
     /// A name as it stands in JSON, without its quotes.
@@ -24,12 +32,17 @@ impl<'a> Name<'a> {
     }
 
     /// The same, with the hash that it is known to have.
-    pub(super) fn with_hash(text: &'a str, hash: u64) -> Self {
-        Self { text, hash, is_plain: true }
+    pub(super) fn escaped_with_hash(text: &'a str, hash: u64) -> Self {
+        Self { text, member: None, hash, is_plain: true }
     }
 
     pub(super) fn text(self) -> &'a str {
         self.text
+    }
+
+    #[inline]
+    pub(super) fn member(self) -> Option<&'static str> {
+        self.member
     }
 
     /// Equal names have equal hashes; others seldom have.
@@ -42,6 +55,25 @@ impl<'a> Name<'a> {
         self.is_plain
     }
 }
+
+impl Name<'static> {
+    /// See [`name!`].
+    pub(crate) const fn of_member(member: &'static str) -> Self {
+        let (_, text) = member.split_at(",\"".len());
+        let (text, _) = text.split_at(text.len() - "\":".len());
+        let name = Self::new(text);
+        assert!(name.is_plain, "the name needs an escape");
+        Self { member: Some(member), ..name }
+    }
+}
+
+/// A name that stands in this crate, with what is written for it.
+macro_rules! name {
+    ($text:literal) => {
+        const { $crate::json::Name::of_member(concat!(",\"", $text, "\":")) }
+    };
+}
+pub(crate) use name;
 
 impl<'a, T: AsRef<str> + ?Sized> From<&'a T> for Name<'a> {
     #[inline]
@@ -73,6 +105,12 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
     let (words, _) = bytes.as_chunks();
     let found = words.iter().fold(0, |found, word| found | special(u64::from_le_bytes(*word)));
     (found | special(last_word(bytes))) == 0
+}
+
+/// Whether a text stands in JSON as it is, and is so short that looking at it costs next to nothing.
+#[inline]
+pub(crate) fn is_short_and_plain(text: &str) -> bool {
+    text.len() <= 64 && is_plain(text.as_bytes())
 }
 
 /// The last eight bytes. A shorter text as a whole, some of its bytes twice, and filled up with plain ones.
@@ -120,6 +158,9 @@ mod tests {
             text.insert_str(*at.get(&places), &odd);
             prop_assert_eq!(Name::new(&text).is_plain(), !needs_escape(&text));
             prop_assert_eq!(is_plain(text.as_bytes()), !needs_escape(&text));
+            prop_assert_eq!(is_short_and_plain(&text), !needs_escape(&text));
+            let long = text.repeat(65);
+            prop_assert!(!is_short_and_plain(&long) || long.is_empty());
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! An object written member by member.
 
+use super::name::is_short_and_plain;
 use super::seen::Seen;
 use super::write::{write_attribute, write_f64, write_i64, write_string};
 use super::Name;
@@ -9,7 +10,7 @@ use opentelemetry::Value;
 /// same name are left out, because conventions are asked in order of precedence.
 #[derive(Clone, Default)]
 pub(crate) struct Object {
-    /// `"name":value,"name":value`, without the braces.
+    /// `,"name":value,"name":value`: without the braces, and with a comma before the first one too.
     members: String,
     list: Vec<Member>,
     seen: Seen,
@@ -47,13 +48,13 @@ impl Object {
             return false;
         }
         let start = self.members.len();
-        self.members.reserve(name.text().len() + ",\"\":".len());
-        if start > 0 {
-            self.members.push(',');
+        if let Some(member) = name.member() {
+            self.members.push_str(member);
+        } else {
+            self.members.push_str(",\"");
+            self.members.push_str(name.text());
+            self.members.push_str("\":");
         }
-        self.members.push('"');
-        self.members.push_str(name.text());
-        self.members.push_str("\":");
         self.seen.push(name.hash(), self.list.len());
         self.list.push(Member { hash: name.hash(), start, value: self.members.len() });
         true
@@ -64,12 +65,32 @@ impl Object {
         self.begin(Name::escaped(&escape(name)))
     }
 
+    #[inline]
     pub(crate) fn insert<'n>(&mut self, name: impl Into<Name<'n>>, value: &Value) -> bool {
-        self.insert_with(name, |out| write_attribute(out, value))
+        match value {
+            Value::String(text) => self.insert_text(name.into(), text.as_str()),
+            other => self.insert_with(name, |out| write_attribute(out, other)),
+        }
     }
 
+    #[inline]
     pub(crate) fn insert_str<'n>(&mut self, name: impl Into<Name<'n>>, text: &str) -> bool {
-        self.insert_with(name, |out| write_string(out, text))
+        self.insert_text(name.into(), text)
+    }
+
+    /// Most members are short texts.
+    fn insert_text(&mut self, name: Name<'_>, text: &str) -> bool {
+        if !self.begin(name) {
+            return false;
+        }
+        if is_short_and_plain(text) {
+            self.members.push('"');
+            self.members.push_str(text);
+            self.members.push('"');
+        } else {
+            write_string(&mut self.members, text);
+        }
+        true
     }
 
     pub(crate) fn insert_i64<'n>(&mut self, name: impl Into<Name<'n>>, number: i64) -> bool {
@@ -108,9 +129,23 @@ impl Object {
         self.insert_raw(Name::escaped(&name[1..name.len() - 1]), json)
     }
 
+    /// Writes another value for the last member.
+    pub(crate) fn set_last(&mut self, write: impl FnOnce(&mut String)) {
+        if let Some(last) = self.list.last() {
+            self.members.truncate(last.value);
+            write(&mut self.members);
+        }
+    }
+
     /// Adds the members of another object, where their names are new.
     pub(crate) fn append(&mut self, other: &Self) {
-        self.append_where(other, |_| true);
+        if self.is_empty() {
+            self.members.push_str(&other.members);
+            self.list.extend_from_slice(&other.list);
+            self.seen.clone_from(&other.seen);
+        } else {
+            self.append_where(other, |_| true);
+        }
     }
 
     /// The same for those whose names, as they are written in JSON, `accept` accepts.
@@ -118,7 +153,7 @@ impl Object {
         for (member, (quoted, value)) in other.list.iter().zip(other.iter()) {
             let name = &quoted[1..quoted.len() - 1];
             if accept(name) {
-                self.insert_raw(Name::with_hash(name, member.hash), value);
+                self.insert_raw(Name::escaped_with_hash(name, member.hash), value);
             }
         }
     }
@@ -127,8 +162,7 @@ impl Object {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.list.iter().enumerate().map(|(position, member)| {
             let end = self.list.get(position + 1).map_or(self.members.len(), |next| next.start);
-            let start = member.start + usize::from(member.start > 0);
-            (&self.members[start..member.value - 1], &self.members[member.value..end])
+            (&self.members[member.start + 1..member.value - 1], &self.members[member.value..end])
         })
     }
 
@@ -145,13 +179,13 @@ impl Object {
 
     /// The members without the braces.
     pub(crate) fn members(&self) -> &str {
-        &self.members
+        self.members.get(1..).unwrap_or_default()
     }
 
     /// Appends `{…}`.
     pub(crate) fn write_to(&self, out: &mut String) {
         out.push('{');
-        out.push_str(&self.members);
+        out.push_str(self.members());
         out.push('}');
     }
 
@@ -162,9 +196,11 @@ impl Object {
 
     /// Empties it and keeps its memory.
     pub(crate) fn clear(&mut self) {
-        self.members.clear();
-        self.list.clear();
-        self.seen.clear();
+        if !self.is_empty() {
+            self.members.clear();
+            self.list.clear();
+            self.seen.clear();
+        }
     }
 
     fn position(&self, name: Name<'_>) -> Option<usize> {
@@ -178,10 +214,8 @@ impl Object {
     /// The member with a name that is plain, or as it stands in JSON.
     #[inline]
     fn find(&self, name: Name<'_>) -> Option<usize> {
-        let is_same = |member: &Member| {
-            let start = member.start + usize::from(member.start > 0);
-            &self.members.as_bytes()[start + 1..member.value - 2] == name.text().as_bytes()
-        };
+        let is_same =
+            |member: &Member| &self.members.as_bytes()[member.start + 2..member.value - 2] == name.text().as_bytes();
         self.seen.find(&self.list, name.hash(), |member| member.hash, is_same)
     }
 }
@@ -196,6 +230,77 @@ fn escape(name: Name<'_>) -> String {
 
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{{{}}}", self.members)
+        write!(f, "{{{}}}", self.members())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same members in a plain list.
+    #[derive(Clone, Default)]
+    struct Plain(Vec<(String, String)>);
+
+    impl Plain {
+        fn insert(&mut self, name: &str, json: String) -> bool {
+            let is_new = self.0.iter().all(|(other, _)| other != name);
+            if is_new {
+                self.0.push((name.into(), json));
+            }
+            is_new
+        }
+    }
+
+    fn quoted(text: &str) -> String {
+        serde_json::to_string(text).unwrap_or_default()
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_those_of_a_plain_list(steps in prop::collection::vec((0..8u8, "[ab\"\\\\é\n]{0,2}", "[a-c\"\u{1}é]{0,70}"), 0..80)) {
+            let (mut object, mut plain) = (Object::default(), Plain::default());
+            let mut kept = vec![(Object::default(), Plain::default())];
+            for (step, name, text) in steps {
+                match step {
+                    0 => prop_assert_eq!(object.insert_i64(&name, 7), plain.insert(&name, "7".into())),
+                    1 => prop_assert_eq!(object.insert_str(name!("a"), &text), plain.insert("a", quoted(&text))),
+                    2 => {
+                        object.set_last(|out| write_string(out, &text));
+                        plain.0.iter_mut().last().into_iter().for_each(|(_, last)| *last = quoted(&text));
+                    }
+                    3 => kept.push((std::mem::take(&mut object), std::mem::take(&mut plain))),
+                    4 => {
+                        let (other, members) = &kept[text.len() % kept.len()];
+                        object.append(other);
+                        for (name, json) in &members.0 {
+                            plain.insert(name, json.clone());
+                        }
+                    }
+                    5 if text.len() < 20 => {
+                        object.clear();
+                        plain.0.clear();
+                    }
+                    _ => prop_assert_eq!(object.insert(&name, &Value::from(text.clone())), plain.insert(&name, quoted(&text))),
+                }
+                let members: Vec<_> = object.iter().map(|(name, json)| (name.to_owned(), json.to_owned())).collect();
+                let expected: Vec<_> = plain.0.iter().map(|(name, json)| (quoted(name), json.clone())).collect();
+                let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).ok();
+                prop_assert_eq!(members.len(), expected.len());
+                for ((name, json), (plain_name, plain_json)) in members.iter().zip(&expected) {
+                    prop_assert_eq!((read(name), read(json)), (read(plain_name), read(plain_json)));
+                }
+                for (name, json) in &plain.0 {
+                    prop_assert_eq!(object.get(name).map(read), Some(read(json)));
+                }
+                let mut whole = String::new();
+                object.write_to(&mut whole);
+                prop_assert_eq!(&whole, &format!("{{{}}}", object.members()));
+                let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&whole).unwrap_or_default();
+                prop_assert_eq!(whole.len(), plain.0.len());
+            }
+        }
     }
 }

@@ -32,12 +32,15 @@ const MAX_SEGMENTS: usize = 10_000;
 /// # Ok::<(), opentelemetry_langsmith::ParseDottedOrderError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DottedOrder(String);
+pub struct DottedOrder(
+    /// ASCII alone. As bytes, because it is put together of arrays, and goes out as bytes.
+    Vec<u8>,
+);
 
 impl DottedOrder {
     /// The order of a root run.
     pub fn root(id: RunId, start: DateTime<Utc>) -> Self {
-        let mut order = Self(String::with_capacity(SEGMENT));
+        let mut order = Self(Vec::with_capacity(SEGMENT));
         order.push(id, Timestamp::from_datetime(start));
         order
     }
@@ -53,26 +56,23 @@ impl DottedOrder {
         if self.ids().any(|ancestor| ancestor == id) {
             return None;
         }
-        let mut order = Self(String::with_capacity(self.0.len() + 1 + SEGMENT));
-        order.0.push_str(&self.0);
+        let mut order = Self(Vec::with_capacity(self.0.len() + 1 + SEGMENT));
+        order.0.extend_from_slice(&self.0);
         order.push(id, start);
         Some(order)
     }
 
     /// Begins an order that [`Self::push`] fills from the root down.
     pub(crate) fn with_segments(segments: usize) -> Self {
-        Self(String::with_capacity(segments * (SEGMENT + 1)))
+        Self(Vec::with_capacity(segments * (SEGMENT + 1)))
     }
 
     /// Appends a segment. The caller sees to it that times do not decrease and ids differ.
     pub(crate) fn push(&mut self, id: RunId, start: Timestamp) {
-        // With a dot before it and zeros behind it, to a length that is quick to check.
-        let mut text = [0; 64];
-        text[0] = b'.';
+        let mut text = [b'.'; 1 + SEGMENT];
         text[1..=TIME].copy_from_slice(&start.compact());
-        text[1 + TIME..=SEGMENT].copy_from_slice(&id.text());
-        let text = std::str::from_utf8(&text).unwrap_or_default();
-        self.0.push_str(&text[usize::from(self.0.is_empty())..=SEGMENT]);
+        text[1 + TIME..].copy_from_slice(&id.text());
+        self.0.extend_from_slice(&text[usize::from(self.0.is_empty())..]);
     }
 
     /// Takes off the last segment.
@@ -86,7 +86,7 @@ impl DottedOrder {
         self.0.clear();
         if let Some(other) = other {
             self.0.reserve(other.0.len() + 1 + SEGMENT);
-            self.0.push_str(&other.0);
+            self.0.extend_from_slice(&other.0);
         }
     }
 
@@ -97,6 +97,10 @@ impl DottedOrder {
 
     /// The text.
     pub fn as_str(&self) -> &str {
+        text(&self.0)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -112,7 +116,7 @@ impl DottedOrder {
 
     /// The id of the parent; `None` for a root.
     pub fn parent_id(&self) -> Option<RunId> {
-        self.parent_id_text().map(parse_id)
+        Some(parse_id(self.parent_id_text()?))
     }
 
     /// The order of the parent; `None` for a root.
@@ -136,13 +140,13 @@ impl DottedOrder {
         if !self.ids().take(above).any(&gone) {
             return None;
         }
-        let mut order = Self(String::with_capacity(self.0.len()));
-        for (level, segment) in self.0.split('.').enumerate() {
-            if level == above || !gone(parse_id(&segment[TIME..])) {
+        let mut order = Self(Vec::with_capacity(self.0.len()));
+        for (level, (id, segment)) in self.segments().enumerate() {
+            if level == above || !gone(id) {
                 if !order.0.is_empty() {
-                    order.0.push('.');
+                    order.0.push(b'.');
                 }
-                order.0.push_str(segment);
+                order.0.extend_from_slice(segment.as_bytes());
             }
         }
         Some(order)
@@ -150,23 +154,24 @@ impl DottedOrder {
 
     pub(crate) fn start(&self) -> Timestamp {
         let segment = &self.0[self.0.len() - SEGMENT..];
-        parse_time(&segment[..TIME]).unwrap_or_default()
+        parse_time(text(&segment[..TIME])).unwrap_or_default()
+    }
+
+    /// The digits of the run's own id.
+    #[inline]
+    pub(crate) fn id_text(&self) -> &[u8; ID] {
+        self.0.last_chunk().unwrap_or(&NO_ID)
     }
 
     #[inline]
-    pub(crate) fn id_text(&self) -> &str {
-        &self.0[self.0.len() - ID..]
+    pub(crate) fn trace_id_text(&self) -> &[u8; ID] {
+        self.0.get(TIME..).and_then(<[u8]>::first_chunk).unwrap_or(&NO_ID)
     }
 
     #[inline]
-    pub(crate) fn trace_id_text(&self) -> &str {
-        &self.0[TIME..SEGMENT]
-    }
-
-    #[inline]
-    pub(crate) fn parent_id_text(&self) -> Option<&str> {
+    pub(crate) fn parent_id_text(&self) -> Option<&[u8; ID]> {
         let end = self.0.len().checked_sub(SEGMENT + 1)?;
-        Some(&self.0[end - ID..end])
+        self.0[..end].last_chunk()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = RunId> + '_ {
@@ -175,13 +180,20 @@ impl DottedOrder {
 
     /// The segments from the root down, each with the id in it.
     pub(crate) fn segments(&self) -> impl Iterator<Item = (RunId, &str)> + '_ {
-        self.0.split('.').map(|segment| (parse_id(&segment[TIME..]), segment))
+        self.as_str().split('.').map(|segment| (parse_id(&segment.as_bytes()[TIME..]), segment))
     }
 }
 
-/// Both are only called on text that was checked or written by this type.
-fn parse_id(text: &str) -> RunId {
-    text.parse().unwrap_or_else(|_| uuid::Uuid::nil().into())
+/// No order is so short that it has none.
+const NO_ID: [u8; ID] = *b"00000000-0000-0000-0000-000000000000";
+
+/// What this type has written or checked is ASCII.
+fn text(ascii: &[u8]) -> &str {
+    std::str::from_utf8(ascii).unwrap_or_default()
+}
+
+fn parse_id(text: &[u8]) -> RunId {
+    uuid::Uuid::try_parse_ascii(text).unwrap_or_default().into()
 }
 
 fn parse_time(text: &str) -> Option<Timestamp> {
@@ -252,18 +264,18 @@ impl FromStr for DottedOrder {
             }
             before = start;
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
 impl fmt::Display for DottedOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for DottedOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }

@@ -22,7 +22,7 @@ pub use usage::UsageMetadata;
 pub(crate) use feedback::Feedback;
 pub(crate) use time::Timestamp;
 
-use crate::json::{Json, Object};
+use crate::json::{is_short_and_plain, Json, Object};
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -264,6 +264,9 @@ impl Run {
 /// Cuts a name to what LangSmith takes: at most 128 characters, no NUL, not empty.
 /// `None` when the name is fine as it is.
 pub(crate) fn shorten_name(name: &str) -> Option<String> {
+    if is_short_and_plain(name) && !name.is_empty() {
+        return None;
+    }
     let long = name.len() > MAX_NAME && name.chars().nth(MAX_NAME).is_some();
     if name.is_empty() {
         return Some("unnamed".into());

@@ -1,16 +1,16 @@
 //! A run as parts of a multipart body, byte for byte as WIRE has them.
 
-use super::multipart::{begin_json, end_json, push_part};
+use super::multipart::{begin_json, end_json, json_head, push_json, push_part, PATCH, POST};
 use crate::json::scan::plain_length;
-use crate::json::{write_string, Object};
+use crate::json::{is_short_and_plain, write_string, Object};
 use crate::run::{Feedback, Project, Run};
 
 /// What every run of this sender shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The configured project's name, as a JSON string.
+    /// `","session_name":"…"`, with the name of the configured project.
     project: String,
-    /// `"sdk":…,"language":"rust",…`: members of `extra.runtime`, written once a process.
+    /// `"runtime":{"sdk":…,"language":"rust",…}}`: the end of `extra`, written once a process.
     runtime: String,
 }
 
@@ -28,9 +28,9 @@ impl Shared {
         }
         let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         runtime.insert_str("platform", &platform);
-        let mut name = String::new();
+        let mut name = String::from("\",\"session_name\":");
         write_string(&mut name, project);
-        Self { project: name, runtime: runtime.members().to_owned() }
+        Self { project: name, runtime: format!("\"runtime\":{{{}}}}}", runtime.members()) }
     }
 }
 
@@ -42,43 +42,57 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    fn prefix(self) -> &'static str {
+    /// How the parts of a run begin.
+    fn head(self) -> &'static str {
         match self {
-            Self::Post => "post.",
-            Self::Patch => "patch.",
+            Self::Post => POST,
+            Self::Patch => PATCH,
         }
     }
 }
 
 /// Appends the parts of `run` to `body`.
 pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
-    let id = run.dotted_order.id_text();
-    let prefix = operation.prefix();
+    let (head, id) = (operation.head(), run.dotted_order.id_text());
 
-    let begin = begin_json(body, prefix, id, "");
+    let begin = begin_json(body, head, id, json_head!(""));
     write_main(run, shared, body);
     end_json(body, begin);
-    for (field, json) in [(".inputs", &run.inputs), (".outputs", &run.outputs), (".events", &run.events)] {
+    for (rest, json) in [
+        (json_head!(".inputs"), &run.inputs),
+        (json_head!(".outputs"), &run.outputs),
+        (json_head!(".events"), &run.events),
+    ] {
         if let Some(json) = json {
-            push_part(body, &[prefix, id, field], "application/json", json.as_str().as_bytes());
+            push_json(body, head, id, rest, json.as_str());
         }
     }
-    let begin = begin_json(body, prefix, id, ".extra");
+    let begin = begin_json(body, head, id, json_head!(".extra"));
     write_extra(run, shared, body);
     end_json(body, begin);
     if let Some(error) = &run.error {
-        let begin = begin_json(body, prefix, id, ".error");
-        push_string(body, error);
+        let begin = begin_json(body, head, id, json_head!(".error"));
+        push(body, "\"");
+        push_escaped(body, error);
+        push(body, "\"");
         end_json(body, begin);
     }
+    if !(run.attachments.is_empty() && run.feedback.is_empty()) {
+        push_further(run, body);
+    }
+}
+
+/// The parts that few runs have.
+fn push_further(run: &Run, body: &mut Vec<u8>) {
+    let (id, trace_id) = (run.id().to_string(), run.trace_id().to_string());
     for attachment in &run.attachments {
-        let name = ["attachment.", id, ".", &escape(&attachment.name)];
+        let name = ["attachment.", &id, ".", &escape(&attachment.name)];
         push_part(body, &name, header_value(&attachment.mime_type), &attachment.content);
     }
     for (position, feedback) in run.feedback.iter().enumerate() {
         let feedback_id = Feedback::id(run.id(), position).to_string();
         let mut row = String::new();
-        feedback.write_to(&mut row, &feedback_id, id, run.dotted_order.trace_id_text());
+        feedback.write_to(&mut row, &feedback_id, &id, &trace_id);
         push_part(body, &["feedback.", &feedback_id], "application/json", row.as_bytes());
     }
 }
@@ -88,42 +102,37 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
 fn write_main(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
     let order = &run.dotted_order;
     push(body, "{\"trace_id\":\"");
-    push(body, order.trace_id_text());
+    body.extend_from_slice(order.trace_id_text());
     push(body, "\",\"dotted_order\":\"");
-    push(body, order.as_str());
+    body.extend_from_slice(order.as_bytes());
     if let Some(parent) = order.parent_id_text() {
         push(body, "\",\"parent_run_id\":\"");
-        push(body, parent);
+        body.extend_from_slice(parent);
     }
     push(body, "\",\"id\":\"");
-    push(body, order.id_text());
+    body.extend_from_slice(order.id_text());
     push(body, "\",\"start_time\":\"");
     body.extend_from_slice(&run.start.rfc3339());
     if let Some(end) = run.end {
         push(body, "\",\"end_time\":\"");
         body.extend_from_slice(&end.rfc3339());
     }
-    push(body, "\",\"name\":");
-    push_string(body, &run.name);
-    push(body, ",\"run_type\":\"");
+    push(body, "\",\"name\":\"");
+    push_escaped(body, &run.name);
+    push(body, "\",\"run_type\":\"");
     push(body, run.run_type.as_str());
     match &run.project {
+        None => push(body, &shared.project),
         Some(Project::Id(id)) => {
             push(body, "\",\"session_id\":\"");
             body.extend_from_slice(&id.text());
             push(body, "\"");
         }
         Some(Project::Name(name)) => {
-            push(body, "\",\"session_name\":");
-            push_string(body, name);
+            push(body, "\",\"session_name\":\"");
+            push_escaped(body, name);
+            push(body, "\"");
         }
-        None => {
-            push(body, "\",\"session_name\":");
-            push(body, &shared.project);
-        }
-    }
-    if run.end.is_some() {
-        push(body, if run.error.is_some() { ",\"status\":\"error\"" } else { ",\"status\":\"success\"" });
     }
     if let Some(example) = run.reference_example_id {
         push(body, ",\"reference_example_id\":\"");
@@ -131,14 +140,17 @@ fn write_main(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
         push(body, "\"");
     }
     if !run.tags.is_empty() {
-        push(body, ",\"tags\":");
         for (position, tag) in run.tags.iter().enumerate() {
-            push(body, if position == 0 { "[" } else { "," });
-            push_string(body, tag);
+            push(body, if position == 0 { ",\"tags\":[\"" } else { "\",\"" });
+            push_escaped(body, tag);
         }
-        push(body, "]");
+        push(body, "\"]");
     }
-    push(body, "}");
+    match run.end {
+        Some(_) if run.error.is_none() => push(body, ",\"status\":\"success\"}"),
+        Some(_) => push(body, ",\"status\":\"error\"}"),
+        None => push(body, "}"),
+    }
 }
 
 fn write_extra(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
@@ -155,13 +167,13 @@ fn write_extra(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
             push(body, "},");
         }
     }
-    push(body, "\"runtime\":{");
     push(body, &shared.runtime);
     if !extra.runtime.is_empty() {
+        body.truncate(body.len() - "}}".len());
         push(body, ",");
         push(body, extra.runtime.members());
+        push(body, "}}");
     }
-    push(body, "}}");
 }
 
 #[inline]
@@ -169,16 +181,14 @@ fn push(body: &mut Vec<u8>, text: &str) {
     body.extend_from_slice(text.as_bytes());
 }
 
-/// Appends `text` as a JSON string.
-fn push_string(body: &mut Vec<u8>, text: &str) {
-    if plain_length(text.as_bytes()) == text.len() {
-        push(body, "\"");
+/// Appends what stands between the quotes of a JSON string.
+fn push_escaped(body: &mut Vec<u8>, text: &str) {
+    if is_short_and_plain(text) || plain_length(text.as_bytes()) == text.len() {
         push(body, text);
-        push(body, "\"");
     } else {
         let mut escaped = String::new();
         write_string(&mut escaped, text);
-        push(body, &escaped);
+        push(body, &escaped[1..escaped.len() - 1]);
     }
 }
 

@@ -7,7 +7,14 @@ use std::ops::Range;
 pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=langsmith-5f1d3a9c7e";
 pub(crate) const BOUNDARY_LINE: &str = "--langsmith-5f1d3a9c7e\r\n";
 /// How every part begins, boundary and all.
-const HEAD: &str = "--langsmith-5f1d3a9c7e\r\nContent-Disposition: form-data; name=\"";
+macro_rules! head {
+    ($name:literal) => {
+        concat!("--langsmith-5f1d3a9c7e\r\nContent-Disposition: form-data; name=\"", $name)
+    };
+}
+/// How the parts of runs begin, up to their ids.
+pub(crate) const POST: &str = head!("post.");
+pub(crate) const PATCH: &str = head!("patch.");
 pub(crate) const END: &str = "--langsmith-5f1d3a9c7e--\r\n";
 
 /// The first word in the names of parts that are feedback.
@@ -16,7 +23,7 @@ pub(crate) const FEEDBACK: &str = "feedback";
 /// Appends one part; its name is given in pieces.
 pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, content: &[u8]) {
     let mut push = |text: &str| body.extend_from_slice(text.as_bytes());
-    push(HEAD);
+    push(head!(""));
     for piece in name {
         push(piece);
     }
@@ -29,29 +36,47 @@ pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, c
     body.extend_from_slice(b"\r\n");
 }
 
-/// How the head of a part of JSON goes on behind its name, with room for a length of three digits, which most
-/// of them have.
-const JSON_HEAD: &str = "\"\r\nContent-Type: application/json\r\nContent-Length: 000\r\n\r\n";
+/// How the head of a part of JSON goes on behind the run's id, with room for a length of three digits, which
+/// most of them have.
+macro_rules! json_head {
+    ($field:literal) => {
+        concat!($field, "\"\r\nContent-Type: application/json\r\nContent-Length: 000\r\n\r\n")
+    };
+}
+pub(crate) use json_head;
 
-/// Begins a part of JSON that is written right into the body, and ended by [`end_json`]. Gives back where its
-/// content begins.
+/// Begins a part of JSON that is written right into the body, and ended by [`end_json`]. Its head is one of
+/// [`POST`] and [`PATCH`], the id, and a [`json_head!`]. Gives back where its content begins.
 #[inline]
-pub(crate) fn begin_json(body: &mut Vec<u8>, operation: &str, id: &str, field: &str) -> usize {
-    for piece in [HEAD, operation, id, field, JSON_HEAD] {
-        body.extend_from_slice(piece.as_bytes());
-    }
+pub(crate) fn begin_json(body: &mut Vec<u8>, operation: &str, id: &[u8; 36], rest: &str) -> usize {
+    body.extend_from_slice(operation.as_bytes());
+    body.extend_from_slice(id);
+    body.extend_from_slice(rest.as_bytes());
     body.len()
 }
 
 /// Ends the last part of the body.
 #[inline]
 pub(crate) fn end_json(body: &mut Vec<u8>, begin: usize) {
-    let length = body.len() - begin;
+    set_length(body, begin, body.len() - begin);
     body.extend_from_slice(b"\r\n");
+}
+
+/// Appends a part of JSON that is there already.
+#[inline]
+pub(crate) fn push_json(body: &mut Vec<u8>, operation: &str, id: &[u8; 36], rest: &str, content: &str) {
+    let begin = begin_json(body, operation, id, rest);
+    set_length(body, begin, content.len());
+    body.extend_from_slice(content.as_bytes());
+    body.extend_from_slice(b"\r\n");
+}
+
+/// Sets the length in the head of the last part, whose content begins at `begin`.
+fn set_length(body: &mut Vec<u8>, begin: usize, length: usize) {
     let place = begin - 7..begin - 4;
-    if let 100..1000 = length {
+    if let (100..1000, Some([hundreds, tens, ones])) = (length, body.get_mut(place.clone())) {
         let digit = |number: usize| b'0' + (number % 10).to_le_bytes()[0];
-        body[place].copy_from_slice(&[digit(length / 100), digit(length / 10), digit(length)]);
+        (*hundreds, *tens, *ones) = (digit(length / 100), digit(length / 10), digit(length));
     } else {
         body.splice(place, itoa::Buffer::new().format(length).bytes());
     }
@@ -138,12 +163,17 @@ mod tests {
     #[test]
     fn a_part_written_in_place_is_like_any_other() {
         for length in [0, 9, 10, 99, 100, 999, 1000, 12_345] {
-            let content = vec![b'1'; length];
+            let content = "1".repeat(length);
             let (mut plain, mut in_place) = (Vec::new(), Vec::new());
-            push_part(&mut plain, &["post.", "7", ".extra"], "application/json", &content);
-            let begin = begin_json(&mut in_place, "post.", "7", ".extra");
-            in_place.extend_from_slice(&content);
+            let id = [b'7'; 36];
+            for name in ["post.", "patch."] {
+                let id = std::str::from_utf8(&id).unwrap();
+                push_part(&mut plain, &[name, id, ".extra"], "application/json", content.as_bytes());
+            }
+            let begin = begin_json(&mut in_place, POST, &id, json_head!(".extra"));
+            in_place.extend_from_slice(content.as_bytes());
             end_json(&mut in_place, begin);
+            push_json(&mut in_place, PATCH, &id, json_head!(".extra"), &content);
             assert_eq!(String::from_utf8(in_place), String::from_utf8(plain));
         }
     }

@@ -16,9 +16,17 @@ pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         return;
     }
     // Several spellings of one count may stand on a span. The preferred one wins, in any order.
-    for preferred in [true, false] {
+    let mut has_others = false;
+    view.take_family(USAGE, |name, value| match count(name) {
+        Some((count, true)) => draft.usage.set(count, value),
+        other => {
+            has_others |= other.is_some();
+            false
+        }
+    });
+    if has_others {
         view.take_family(USAGE, |name, value| match count(name) {
-            Some((count, first)) if first == preferred => draft.usage.set(count, value),
+            Some((count, false)) => draft.usage.set(count, value),
             _ => false,
         });
     }

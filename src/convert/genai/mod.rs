@@ -8,7 +8,7 @@ use super::draft::{float, write_member, write_object, write_raw_object, NameSour
 use super::frame::{attributes, find, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Messages};
 use super::Draft;
-use crate::json::{scan, write_string, Name};
+use crate::json::{name, scan, write_string, Name};
 use crate::run::RunType;
 use opentelemetry::{KeyValue, Value};
 
@@ -85,7 +85,9 @@ const USAGE: u8 = 1;
 fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     operation(view, draft);
     model(view, draft);
-    messages(view, draft);
+    if view.has_any(Key::SystemInstructions, Key::ToolDefinitions) {
+        messages(view, draft);
+    }
     if view.has_any(Key::ToolName, Key::ErrorType) {
         tool(view, draft);
     }
@@ -112,8 +114,11 @@ fn operation(view: &mut View<'_, '_>, draft: &mut Draft) {
         if let Some(run_type) = known {
             draft.set_run_type(TypeRank::Operation, run_type);
         }
-        known.is_some() && draft.extra.metadata.insert(const { Name::new("gen_ai.operation.name") }, value)
+        known.is_some() && draft.extra.metadata.insert(name!("gen_ai.operation.name"), value)
     });
+    if !view.has_any(Key::ToolName, Key::RetrievalDocuments) {
+        return;
+    }
     if view.peek(Key::ToolName).is_some() || view.peek(Key::ToolCallId).is_some() {
         draft.set_run_type(TypeRank::Presence, RunType::Tool);
     }
@@ -162,15 +167,15 @@ fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
     }
     let extra = &mut draft.extra;
     let mut named = false;
-    for (key, metadata) in [(Key::RequestModel, None), (Key::ResponseModel, Some("response_model"))] {
+    for (key, metadata) in [(Key::RequestModel, None), (Key::ResponseModel, Some(name!("response_model")))] {
         view.take_if(key, |value| {
             if is_empty(value) {
                 return false;
             }
             if !named {
                 named = true;
-                extra.metadata.insert(const { Name::new("ls_model_name") }, value);
-                extra.invocation_params.insert(const { Name::new("model") }, value);
+                extra.metadata.insert(name!("ls_model_name"), value);
+                extra.invocation_params.insert(name!("model"), value);
             }
             metadata.is_none_or(|name| extra.metadata.insert(name, value))
         });
@@ -280,10 +285,10 @@ fn write_messages(
 
 fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     const NAMES: [(Key, Name<'_>); 4] = [
-        (Key::ToolName, Name::new("tool_name")),
-        (Key::ToolType, Name::new("tool_type")),
-        (Key::ToolDescription, Name::new("tool_description")),
-        (Key::ToolCallId, Name::new("tool_call_id")),
+        (Key::ToolName, name!("tool_name")),
+        (Key::ToolType, name!("tool_type")),
+        (Key::ToolDescription, name!("tool_description")),
+        (Key::ToolCallId, name!("tool_call_id")),
     ];
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
     let result = view.peek_text(Key::ToolResult);
