@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn works_come_in_their_order() {
         let queue = Arc::new(Queue::new(1 << 20));
-        let runs: Vec<_> = (0..2 * Hand::SIZE + 1).map(|_| run()).collect();
+        let runs: Vec<_> = (0..=2 * Hand::SIZE).map(|_| run()).collect();
         let ids: Vec<_> = runs.iter().map(|run| run.id()).collect();
         for run in runs {
             assert!(queue.push(Work::Run(run)).is_ok());
