@@ -61,9 +61,9 @@ impl LangSmithSpanProcessor {
     }
 
     /// The trace of these roots, which went on with it, has ended.
-    fn end_roots(&self, roots: Vec<Arc<Node>>) {
+    fn end_roots(&self, roots: &[Arc<Node>]) {
         for root in roots {
-            let _ = self.client.push(Work::RootEnd(root));
+            let _ = self.client.push(Work::RootEnd(Arc::clone(root)));
         }
     }
 
@@ -79,14 +79,16 @@ impl SpanProcessor for LangSmithSpanProcessor {
         if !context.is_sampled() || !self.client.is_enabled() || self.live.ignores(context, parent) {
             return;
         }
-        let Some(mut span) = span.exported_data() else { return };
-        let span = match self.client.spare_box() {
-            // To assign it would be to move it twice.
-            Some(mut spare) => {
-                std::mem::swap(&mut *spare, &mut span);
-                spare
-            }
-            None => Box::new(span),
+        let mut exported = span.exported_data();
+        let Some(started) = &mut exported else { return };
+        // It is large, and each way moves it but once: to assign it would be to move it twice.
+        let span = if let Some(mut spare) = self.client.spare_box() {
+            std::mem::swap(&mut *spare, started);
+            spare
+        } else {
+            let empty = Box::new_uninit();
+            let Some(started) = exported else { return };
+            Box::write(empty, started)
         };
         let key = SpanKey::of(&span.span_context);
         let new_root = self.live.start(span, parent, |node| match self.pending {
@@ -113,7 +115,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
                         None => Box::new(span),
                     };
                     self.client.push_span(span, node, false, posted);
-                    self.end_roots(roots);
+                    self.end_roots(&roots);
                     if let Some(root) = new_root {
                         self.client.push_root(root);
                     }
@@ -129,7 +131,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         for Opened { span, node, posted, roots } in self.live.take_open(SystemTime::now()) {
             self.client.push_span(span, node, true, posted);
-            self.end_roots(roots);
+            self.end_roots(&roots);
         }
         self.client.shutdown(timeout).map_err(sdk_error)
     }

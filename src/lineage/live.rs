@@ -1,5 +1,6 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
+use super::by_id::ById;
 use super::place::{Candidate, Place, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
 use crate::padded::Padded;
@@ -23,6 +24,8 @@ const FINISHED_FOR: Duration = Duration::from_secs(600);
 /// Forgotten traces whose memory is kept for others, and the most spans that there may be room for in one.
 const SPARE_A_SHARD: usize = 2;
 const SPARE_SPANS: usize = 64;
+/// Most traces have not more spans.
+const SPANS: usize = 16;
 /// Ended spans of one open trace that are remembered.
 const ENDED_A_TRACE: usize = 16_384;
 
@@ -53,7 +56,7 @@ struct Traces {
 
 #[derive(Debug, Default)]
 struct Trace {
-    spans: FxHashMap<u64, Entry>,
+    spans: ById<Entry>,
     open: usize,
     /// In the order they ended.
     ended: VecDeque<u64>,
@@ -134,7 +137,7 @@ impl Live {
     }
 
     fn knows(&self, key: SpanKey) -> bool {
-        self.lock(key).traces.get(&key.trace_id).is_some_and(|trace| trace.spans.contains_key(&key.span_id))
+        self.lock(key).traces.get(&key.trace_id).is_some_and(|trace| trace.spans.get(key.span_id).is_some())
     }
 
     /// A span has started; `span` is what it had by then. `watch` is told of its place if it becomes a run.
@@ -162,7 +165,7 @@ impl Live {
             Slot::Vacant(_) => None,
         };
         let above = trace.and_then(|trace| trace.place(parent));
-        let taken = trace.is_some_and(|trace| trace.spans.contains_key(&key.span_id));
+        let taken = trace.is_some_and(|trace| trace.spans.get(key.span_id).is_some());
         let candidate = Candidate { span: &span, overrides: &overrides, above, kept, taken, ended: false, project };
         let (place, new_root) = self.placer.place(&candidate, || self.propagation.read(context))?;
         if !self.placer.sampling().keeps(key.trace_id) && !self.has_joined.load(Ordering::Relaxed) {
@@ -172,14 +175,16 @@ impl Live {
             watch(node);
         }
         let trace = slot.or_insert_with(|| spare.pop().unwrap_or_default());
-        let before = trace.spans.insert(key.span_id, Entry { place, opened: Some(span), posted: false });
-        match &before {
-            None => {
-                trace.open += 1;
-                self.known.0.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(Entry { opened: None, .. }) => trace.open += 1,
-            Some(Entry { opened: Some(_), .. }) => {}
+        let entry = Entry { place, opened: Some(span), posted: false };
+        let before = if taken {
+            trace.spans.get_mut(key.span_id).map(|before| std::mem::replace(before, entry))
+        } else {
+            trace.spans.add(key.span_id, entry);
+            self.known.0.fetch_add(1, Ordering::Relaxed);
+            None
+        };
+        if before.as_ref().is_none_or(|before| before.opened.is_none()) {
+            trace.open += 1;
         }
         drop(guard);
         drop(before);
@@ -204,16 +209,16 @@ impl Live {
             let candidate =
                 Candidate { span, overrides: &overrides, above: None, kept, taken: false, ended: true, project };
             let Some(trace) = trace else { return self.end_unseen(&candidate) };
-            let is_open = trace.spans.get(&key.span_id).is_some_and(|entry| entry.opened.is_some());
+            let is_open = trace.spans.get(key.span_id).is_some_and(|entry| entry.opened.is_some());
             if !is_open {
                 // Either the start was not seen, or the same ids come once more; then the first span
                 // with them has been sent, and this is a run of its own.
-                let taken = trace.spans.contains_key(&key.span_id);
+                let taken = trace.spans.get(key.span_id).is_some();
                 return self.end_unseen(&Candidate { above: trace.place(parent), taken, ..candidate });
             }
-            let opened = trace.spans.get_mut(&key.span_id).and_then(|entry| entry.opened.take());
+            let opened = trace.spans.get_mut(key.span_id).and_then(|entry| entry.opened.take());
             let mut ending = Ending::LeftOut;
-            if let Some(entry) = trace.spans.get_mut(&key.span_id).filter(|_| kept) {
+            if let Some(entry) = trace.spans.get_mut(key.span_id).filter(|_| kept) {
                 let candidate = Candidate { above: Some(&entry.place), ..candidate };
                 if let Some((place, new_root)) = self.placer.place(&candidate, Remote::default) {
                     entry.place = place;
@@ -234,7 +239,7 @@ impl Live {
     fn end_settled(&self, key: SpanKey, span: &SpanData) -> Option<Ending> {
         let mut traces = self.lock(key);
         let trace = traces.traces.get_mut(&key.trace_id)?;
-        let entry = trace.spans.get_mut(&key.span_id)?;
+        let entry = trace.spans.get_mut(key.span_id)?;
         let node = Arc::clone(entry.place.run()?);
         let opened = entry.opened.take()?;
         let (posted, roots) = (entry.posted, end_trace(&node, span));
@@ -259,6 +264,9 @@ impl Live {
     /// Notes that an open span has ended. Returns one of its trace that need not be remembered any longer.
     fn close(&self, key: SpanKey, trace: &mut Trace) -> Option<Entry> {
         trace.open -= 1;
+        if trace.ended.capacity() == 0 {
+            trace.ended.reserve(SPANS);
+        }
         trace.ended.push_back(key.span_id);
         if trace.ended.len() > ENDED_A_TRACE || self.is_half_full() {
             trace.forget_first()
@@ -288,10 +296,14 @@ impl Live {
     }
 
     /// Asks the hook, without a lock, for the project of a trace that begins with this span.
+    #[inline]
     fn ask(&self, span: &SpanData, parent: Option<SpanKey>) -> Option<Project> {
-        if !self.placer.has_hook() {
-            return None;
-        }
+        // Most have none.
+        self.placer.has_hook().then(|| self.ask_hook(span, parent)).flatten()
+    }
+
+    #[cold]
+    fn ask_hook(&self, span: &SpanData, parent: Option<SpanKey>) -> Option<Project> {
         let above = parent.and_then(|parent| {
             let traces = self.lock(parent);
             traces.traces.get(&parent.trace_id)?.place(Some(parent)).cloned()
@@ -302,7 +314,7 @@ impl Live {
     /// The span as it was when it started, if it is still open; from now on it counts as sent.
     pub(crate) fn post(&self, key: SpanKey) -> Option<SpanData> {
         let mut traces = self.lock(key);
-        let entry = traces.traces.get_mut(&key.trace_id)?.spans.get_mut(&key.span_id)?;
+        let entry = traces.traces.get_mut(&key.trace_id)?.spans.get_mut(key.span_id)?;
         let span = entry.opened.as_deref()?.clone();
         entry.posted = true;
         Some(span)
@@ -318,7 +330,7 @@ impl Live {
     pub(crate) fn find(&self, context: &SpanContext) -> Option<Arc<Node>> {
         let key = SpanKey::of(context);
         let traces = self.lock(key);
-        let node = traces.traces.get(&key.trace_id)?.spans.get(&key.span_id)?.place.node().cloned();
+        let node = traces.traces.get(&key.trace_id)?.spans.get(key.span_id)?.place.node().cloned();
         node.filter(|node| !node.trace().is_undecided())
     }
 
@@ -371,25 +383,21 @@ impl Traces {
 impl Trace {
     /// The place of a parent that is known.
     fn place(&self, parent: Option<SpanKey>) -> Option<&Place> {
-        Some(&self.spans.get(&parent?.span_id)?.place)
+        Some(&self.spans.get(parent?.span_id)?.place)
     }
 
     /// The same memory without anything in it, if it is not much. Not to be called with a lock held: spans
     /// let go of their nodes here.
     fn emptied(mut self) -> Option<Self> {
-        if self.spans.capacity() > SPARE_SPANS {
-            return None;
-        }
-        self.spans.clear();
         self.ended.clear();
-        Some(self)
+        Some(Self { spans: self.spans.emptied(SPARE_SPANS)?, ..self })
     }
 
     /// Forgets the span that ended first. The same id may have been used for one that is open now.
     fn forget_first(&mut self) -> Option<Entry> {
         let first = self.ended.pop_front()?;
-        match self.spans.get(&first) {
-            Some(Entry { opened: None, .. }) => self.spans.remove(&first),
+        match self.spans.get(first) {
+            Some(Entry { opened: None, .. }) => self.spans.remove(first),
             _ => None,
         }
     }

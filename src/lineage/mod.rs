@@ -5,6 +5,7 @@
 //! starts, parent first; [`Held`] hears of ended spans only and keeps them until their parents have
 //! ended too. Either way a span comes out with its [`Node`].
 
+mod by_id;
 mod filter;
 mod held;
 mod ids;

@@ -41,10 +41,17 @@ static NOTHING: Overrides = Overrides {
 };
 
 impl Overrides {
+    #[inline]
     pub(crate) fn read(attributes: &[KeyValue]) -> Cow<'static, Self> {
+        // Many spans are given theirs after the start.
         if attributes.is_empty() {
-            return Cow::Borrowed(&NOTHING);
+            Cow::Borrowed(&NOTHING)
+        } else {
+            Self::read_all(attributes)
         }
+    }
+
+    fn read_all(attributes: &[KeyValue]) -> Cow<'static, Self> {
         let mut overrides = Cow::Borrowed(&NOTHING);
         let mut is_inherited = false;
         for KeyValue { key, value, .. } in attributes {

@@ -287,16 +287,17 @@ impl Client {
     /// where it is not taken.
     #[inline]
     pub(crate) fn push_span(&self, span: Box<SpanData>, node: Arc<Node>, interrupted: bool, posted: bool) {
-        let _ = self.push(Work::Placed(Placed::new(span, node, interrupted, posted)));
+        let Some(inner) = &self.inner else { return };
+        if let Err(dropped) = inner.queue.push_placed(Placed::new(span, node, interrupted, posted)) {
+            inner.tell_drop(&dropped);
+        }
     }
 
     pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        inner.queue.push(work).map_err(|Dropped { error, first }| {
-            if first {
-                inner.tell_drop(error);
-            }
-            error
+        inner.queue.push(work).map_err(|dropped| {
+            inner.tell_drop(&dropped);
+            dropped.error
         })
     }
 
@@ -325,7 +326,12 @@ impl Inner {
         })
     }
 
-    fn tell_drop(&self, error: SubmitError) {
+    /// Tells of the first drop for its reason.
+    #[cold]
+    fn tell_drop(&self, &Dropped { error, first }: &Dropped) {
+        if !first {
+            return;
+        }
         let reason = match error {
             SubmitError::QueueFull => DropReason::QueueFull,
             SubmitError::ShutDown => DropReason::ShutDown,

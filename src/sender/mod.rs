@@ -6,6 +6,7 @@ mod circuit;
 mod client;
 mod delivery;
 mod encode;
+mod hand;
 mod info;
 mod multipart;
 mod notice;

@@ -197,6 +197,18 @@ impl Queue {
         let (runs, bytes) = (work.runs(), work.bytes());
         // What counts later is lost by itself here.
         let lost = if matches!(work, Work::Update(_) | Work::RootEnd(_) | Work::Placed(_)) { 1 } else { runs };
+        self.add(work, bytes, runs, lost)
+    }
+
+    /// The same for a span, of which most is known.
+    #[inline]
+    pub(crate) fn push_placed(&self, placed: Placed) -> Result<(), Dropped> {
+        let (bytes, runs) = (placed.bytes, is_counted(&placed.node));
+        self.add(Work::Placed(placed), bytes, runs, 1)
+    }
+
+    #[inline]
+    fn add(&self, work: Work, bytes: usize, runs: u64, lost: u64) -> Result<(), Dropped> {
         if self.closed.load(Ordering::Acquire) {
             return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, lost));
         }
@@ -269,17 +281,20 @@ impl Queue {
     /// Counts what is left as dropped and answers the markers.
     fn answer_ended(&self) {
         while let Some(work) = self.pop() {
-            if let Work::Flush(flush) = work {
-                (flush.reply)(Err(FlushError::ShutDown));
-                continue;
+            self.give_up(work, DropReason::ShutDown);
+        }
+    }
+
+    /// Counts something that came out of the queue as dropped, or answers it.
+    pub(super) fn give_up(&self, work: Work, reason: DropReason) {
+        self.release(work.bytes());
+        match work {
+            Work::Flush(flush) => (flush.reply)(Err(FlushError::ShutDown)),
+            Work::Update(_) | Work::RootEnd(_) => drop(self.counters.drop_submitted(reason, 1)),
+            other => {
+                self.counters.take(other.runs());
+                self.counters.drop_taken(reason, other.runs());
             }
-            if matches!(work, Work::Update(_) | Work::RootEnd(_)) {
-                self.counters.drop_submitted(DropReason::ShutDown, 1);
-            } else {
-                self.counters.take(work.runs());
-                self.counters.drop_taken(DropReason::ShutDown, work.runs());
-            }
-            self.release(work.bytes());
         }
     }
 

@@ -8,6 +8,7 @@ use super::batch::{Batch, OpenBatch};
 use super::checks::{Checks, Verdict};
 use super::delivery::{Delivery, Done, Flight, Hurry};
 use super::encode::{Operation, Shared};
+use super::hand::Hand;
 use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
 use super::pending::Watch;
@@ -44,6 +45,7 @@ const BACKLOG_PART: usize = 4;
 
 pub(crate) struct Worker {
     queue: Arc<Queue>,
+    hand: Hand,
     delivery: Arc<Delivery>,
     hurry: watch::Sender<Hurry>,
     notices: Notices,
@@ -122,6 +124,7 @@ impl Worker {
         checks: Checks,
     ) -> std::io::Result<Self> {
         Ok(Self {
+            hand: Hand::new(Arc::clone(&queue)),
             queue,
             delivery: Arc::new(delivery),
             hurry,
@@ -230,40 +233,42 @@ impl Worker {
         // The application's threads count the same bytes: each time it waits for them, and they for it.
         let mut bytes = 0;
         let mut more = true;
-        for _ in 0..TURN {
+        for _ in 0..TURN / Hand::SIZE {
             // What a flush waits for is taken even when there is much to send already.
-            let work = if self.backlog_bytes > self.backlog_limit && !self.queue.has_flush() {
-                None
-            } else {
-                self.queue.pop()
-            };
-            let Some(work) = work else {
-                more = false;
-                break;
-            };
-            bytes += work.bytes();
-            match work {
-                Work::Placed(placed) => self.add_live(placed),
-                Work::Ended(spans) => self.add_ended(spans),
-                Work::Start(start) => {
-                    if let Some(watch) = &mut self.watch {
-                        watch.add(*start);
-                    }
+            let is_enough = self.backlog_bytes > self.backlog_limit && !self.queue.has_flush();
+            more = !is_enough && self.hand.fill();
+            while let Some(work) = self.hand.next() {
+                bytes += work.bytes();
+                self.take(work);
+                if bytes >= RELEASE {
+                    self.queue.release(std::mem::take(&mut bytes));
                 }
-                Work::Root(root) if root.trace().is_undecided() => self.add_undecided(Undecided::Root(root)),
-                Work::Root(root) => self.add_root(&root),
-                Work::RootEnd(root) if root.trace().is_undecided() => self.add_undecided(Undecided::RootEnd(root)),
-                Work::RootEnd(root) => self.end_root(&root),
-                Work::Run(run) => self.add_submitted(*run),
-                Work::Update(run) => self.update(*run),
-                Work::Flush(flush) => self.begin_flush(*flush),
             }
-            if bytes >= RELEASE {
-                self.queue.release(std::mem::take(&mut bytes));
+            if !more {
+                break;
             }
         }
         self.queue.release(bytes);
         more
+    }
+
+    fn take(&mut self, work: Work) {
+        match work {
+            Work::Placed(placed) => self.add_live(placed),
+            Work::Ended(spans) => self.add_ended(spans),
+            Work::Start(start) => {
+                if let Some(watch) = &mut self.watch {
+                    watch.add(*start);
+                }
+            }
+            Work::Root(root) if root.trace().is_undecided() => self.add_undecided(Undecided::Root(root)),
+            Work::Root(root) => self.add_root(&root),
+            Work::RootEnd(root) if root.trace().is_undecided() => self.add_undecided(Undecided::RootEnd(root)),
+            Work::RootEnd(root) => self.end_root(&root),
+            Work::Run(run) => self.add_submitted(*run),
+            Work::Update(run) => self.update(*run),
+            Work::Flush(flush) => self.begin_flush(*flush),
+        }
     }
 
     /// Sleeps until there is something to do.

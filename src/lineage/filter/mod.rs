@@ -192,6 +192,9 @@ impl Rule {
 /// Where in the code a `tracing` span was made. Asked of every span that starts, so it looks at each
 /// attribute once.
 fn target(span: &SpanData) -> Option<&str> {
+    if span.attributes.is_empty() {
+        return None;
+    }
     let mut by_rank: [Option<&Value>; 3] = [None; 3];
     for attribute in &span.attributes {
         let rank = match attribute.key.as_str() {
