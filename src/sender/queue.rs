@@ -69,9 +69,9 @@ fn is_counted(node: &Node) -> u64 {
 }
 
 /// Spans that were sent and whose boxes are kept.
-const SPARE: usize = 256;
+const SPARE: usize = 1024;
 /// Bytes of a span that may stay in a box until it is used again.
-const SMALL: usize = 16 << 10;
+const SMALL: usize = 8 << 10;
 
 /// An ended span whose place is not known.
 pub(crate) struct Ended {
