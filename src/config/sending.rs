@@ -27,8 +27,12 @@ impl Config {
         self
     }
 
-    /// The most bytes of memory that waiting spans may take; 256 MiB by default. What comes when
-    /// the queue is full is dropped and counted.
+    /// The most bytes of memory that waiting spans may take; 256 MiB by default.
+    /// What comes when the queue is full is dropped and counted.
+    ///
+    /// Memory is only taken when spans come faster than they can be sent. The default holds some 90,000
+    /// spans with 2 KB of messages each; more of a burst would cost an application more memory than its
+    /// tracing may.
     pub fn with_queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
