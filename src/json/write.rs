@@ -26,9 +26,15 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
         // A quote or a backslash is copied with what follows it.
         copied = at;
         at += 1;
-        match byte {
-            b'"' | b'\\' => out.push('\\'),
-            control => {
+        match (byte, &bytes[at..]) {
+            // In JSON that becomes a string most quotes stand around a colon or a comma.
+            (b'"', [between @ (b':' | b','), b'"', ..]) => {
+                out.push_str(if *between == b':' { "\\\":\\\"" } else { "\\\",\\\"" });
+                at += 2;
+                copied = at;
+            }
+            (b'"' | b'\\', _) => out.push('\\'),
+            (control, _) => {
                 push_control(out, control);
                 copied = at;
             }
@@ -152,8 +158,12 @@ mod tests {
         }
 
         #[test]
-        fn strings_are_as_serde_writes_them(text in "[a-zé\"\\\\\n\u{0}-\u{1f}\u{7f}]{0,80}", plain in "[a-z ]{0,80}") {
-            for text in [&*text, &*plain, &*format!("{plain}{text}")] {
+        fn strings_are_as_serde_writes_them(
+            text in "[a-cé\"\\\\\n\u{0}-\u{1f}\u{7f}]{0,80}",
+            plain in "[a-z ]{0,80}",
+            json in "(\"[:,]\"|[a-b:,\"]){0,60}",
+        ) {
+            for text in [&*text, &*plain, &*json, &*format!("{plain}{text}")] {
                 let mut written = String::new();
                 write_string(&mut written, text);
                 let read: String = serde_json::from_str(&written).unwrap_or_default();
