@@ -76,23 +76,28 @@ fn read_part(mut part: Members<'_>) -> Part<'_> {
     if part.get("type").is_some_and(|kind| !is_string(kind)) {
         return Part::of_kind(Kind::Other, part);
     }
+    let has_type = part.get("type").is_some();
     let inner = INNER.iter().find_map(|(name, kind)| {
         let inner = part.get(name).filter(|json| is_object(json)).and_then(Members::read)?;
         // What stands beside it goes along; a name that both have would lose one of its values.
-        let fits =
-            inner.get("type").is_none_or(is_string) && part.rest(&[name]).all(|(other, _)| inner.get(other).is_none());
-        fits.then_some((*name, inner, *kind))
+        let is_apart = part.rest(&[name]).all(|(other, _)| inner.get(other).is_none());
+        // So would a type, but for calls: blocks have types of their own.
+        let type_fits = match kind {
+            Kind::ToolCall => inner.get("type").is_none_or(is_string),
+            _ => !has_type && inner.get("type").is_none(),
+        };
+        (is_apart && type_fits).then_some((*name, inner, *kind))
     });
     let (mut members, kind) = match inner {
         Some((name, mut members, kind)) => {
             members.append(&part, &[name]);
             (members, kind)
         }
-        None if part.get("reasoning").is_some_and(is_string) => {
+        None if !has_type && part.get("reasoning").is_some_and(is_string) => {
             part.rename("reasoning", "content");
             (part, Kind::Reasoning)
         }
-        None if part.get("thought") == Some("true") => {
+        None if !has_type && part.get("thought") == Some("true") => {
             part.remove("thought");
             (part, Kind::Reasoning)
         }
@@ -117,6 +122,19 @@ mod tests {
         let mut inputs = Messages::inputs();
         assert!(inputs.push_contents(&messages.to_string()), "{messages}");
         list(&inputs)
+    }
+
+    #[test]
+    fn keeps_the_type_of_what_else_holds_a_file_or_a_thought() {
+        for part in [
+            json!({"type": "novel", "media": {"url": "https://e/i.png"}}),
+            json!({"type": "novel", "functionResponse": {"name": "add"}}),
+            json!({"type": "novel", "reasoning": "5?"}),
+            json!({"type": "novel", "text": "5?", "thought": true}),
+        ] {
+            let found = converted(&json!([{"role": "user", "parts": [part]}])).to_string();
+            assert!(found.contains("novel"), "{part} became {found}");
+        }
     }
 
     #[test]
