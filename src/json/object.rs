@@ -1,6 +1,5 @@
 //! An object written member by member.
 
-use super::name::is_short_and_plain;
 use super::seen::Seen;
 use super::write::{write_attribute, write_f64, write_i64, write_string};
 use super::Name;
@@ -83,13 +82,7 @@ impl Object {
         if !self.begin(name) {
             return false;
         }
-        if is_short_and_plain(text) {
-            self.members.push('"');
-            self.members.push_str(text);
-            self.members.push('"');
-        } else {
-            write_string(&mut self.members, text);
-        }
+        write_string(&mut self.members, text);
         true
     }
 

@@ -27,24 +27,17 @@ impl Seen {
         if self.bits & bit(hash) == 0 {
             return None;
         }
-        self.find_old(list, hash, hash_of, is_same)
+        self.find_old(list, hash, |item| hash_of(item) == hash && is_same(item))
     }
 
     #[inline(never)]
-    fn find_old<T>(
-        &self,
-        list: &[T],
-        hash: u64,
-        hash_of: impl Fn(&T) -> u64,
-        is_same: impl Fn(&T) -> bool,
-    ) -> Option<usize> {
-        let found = |item: &T| hash_of(item) == hash && is_same(item);
+    fn find_old<T>(&self, list: &[T], hash: u64, found: impl Fn(&T) -> bool) -> Option<usize> {
         let (few, many) = list.split_at(list.len().min(FEW));
-        few.iter().position(found).or_else(|| {
+        few.iter().position(&found).or_else(|| {
             let first = *self.table.as_ref()?.get(&hash)?;
             // Another name may have the same hash.
             let rest = many.get(first - FEW..)?;
-            rest.iter().position(found).map(|further| first + further)
+            rest.iter().position(&found).map(|further| first + further)
         })
     }
 

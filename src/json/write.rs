@@ -1,23 +1,30 @@
 //! Writing single values.
 
-use super::name::is_plain;
+use super::name::is_short_and_plain;
 use super::plain::plain_length;
 use opentelemetry::{Array, Value};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Writes `text` as a JSON string, quotes included.
+#[inline]
 pub(crate) fn write_string(out: &mut String, text: &str) {
-    /// Up to this length it is quicker to look at all of a text first.
-    const SHORT: usize = 64;
+    // It is quicker to look at all of a short text first.
+    if is_short_and_plain(text) {
+        out.reserve(text.len() + 2);
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        write_long_string(out, text);
+    }
+}
+
+/// The same for a text that may need escapes, or is long.
+fn write_long_string(out: &mut String, text: &str) {
     out.reserve(text.len() + 2);
     out.push('"');
     let bytes = text.as_bytes();
-    if bytes.len() <= SHORT && is_plain(bytes) {
-        out.push_str(text);
-        out.push('"');
-        return;
-    }
     let (mut copied, mut at) = (0, 0);
     loop {
         at += plain_length(&bytes[at..]);

@@ -204,6 +204,10 @@ impl Node {
         dotted_order
     }
 
+    pub(crate) fn id(&self) -> RunId {
+        self.id
+    }
+
     /// What the last segment of its dotted order is made of.
     pub(super) fn segment(&self) -> (RunId, Timestamp) {
         (self.id, self.start)

@@ -322,7 +322,7 @@ impl Worker {
 
     /// Converts a span. A panic in the converter costs this span and nothing else.
     fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool, posted: bool) {
-        let posted = posted && !self.unposted.remove(&node.dotted_order().id());
+        let posted = posted && !self.unposted.remove(&node.id());
         if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
             let verdict = self.checks.span(&mut run, node);
             match self.passes(&verdict) {

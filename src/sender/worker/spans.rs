@@ -87,7 +87,7 @@ impl Worker {
                     self.add_post(run, false);
                 }
                 // A span that cannot be converted, or that a hook does not want, is counted when it ends.
-                Ok((false, _)) | Err(_) => drop(self.unposted.insert(node.dotted_order().id())),
+                Ok((false, _)) | Err(_) => drop(self.unposted.insert(node.id())),
             }
         }
     }
@@ -101,7 +101,7 @@ impl Worker {
 
     /// A root that goes on with a full trace.
     pub(super) fn add_root(&mut self, root: &Arc<Node>) {
-        let id = root.dotted_order().id();
+        let id = root.id();
         let is_over = root.trace().is_late() || self.ended_roots.remove(&id);
         let mut run = self.converter.root(root, is_over);
         let verdict = self.checks.root(&mut run, root);
