@@ -9,7 +9,7 @@ use opentelemetry::trace::{Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRun};
 use opentelemetry_langsmith::{Client, Config, DropReason, LangSmithExporter, LangSmithSpanProcessor, Run};
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,6 +28,16 @@ fn pipeline(config: Config, live: bool) -> (SdkTracerProvider, Client) {
         builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build()).build(),
         client,
     )
+}
+
+/// A trace of 31 spans: a root and its pages.
+fn crawl(tracer: &SdkTracer, attributes: &[KeyValue]) {
+    let root = tracer.span_builder("crawl").with_attributes(attributes.to_vec());
+    let root = Context::new().with_span(root.start_with_context(tracer, &Context::new()));
+    for _ in 0..30 {
+        root.with_span(tracer.start_with_context("page", &root)).span().end();
+    }
+    root.span().end();
 }
 
 /// The runs of the spans, and the roots that go on.
@@ -58,13 +68,7 @@ fn a_trace_goes_on_below_linked_roots() {
         let (provider, client) = pipeline(config(&server).with_trace_runs(10), live);
         let tracer = provider.tracer("test");
         let attributes = [KeyValue::new("langsmith.trace.session_name", "crawls")];
-        let root =
-            tracer.span_builder("crawl").with_attributes(attributes).start_with_context(&tracer, &Context::new());
-        let root = Context::new().with_span(root);
-        for _ in 0..30 {
-            root.with_span(tracer.start_with_context("page", &root)).span().end();
-        }
-        root.span().end();
+        crawl(&tracer, &attributes);
         provider.shutdown_with_timeout(LONG).unwrap();
 
         let first = server.runs().into_iter().find(|run| run.name == "crawl" && run.metadata("trace_part").is_none());
@@ -163,13 +167,7 @@ fn a_hook_looks_at_the_roots_that_go_on() {
             let (provider, client) = pipeline(config, live);
             let tracer = provider.tracer("test");
             let attributes = [KeyValue::new("langsmith.span.tags", "tag"), KeyValue::new("session.id", "thread")];
-            let root =
-                tracer.span_builder("crawl").with_attributes(attributes).start_with_context(&tracer, &Context::new());
-            let root = Context::new().with_span(root);
-            for _ in 0..30 {
-                root.with_span(tracer.start_with_context("page", &root)).span().end();
-            }
-            root.span().end();
+            crawl(&tracer, &attributes);
             provider.shutdown_with_timeout(LONG).unwrap();
             assert_eq!(server.violations(), Vec::<String>::new());
             let (bare, seen): (Vec<_>, Vec<_>) =
