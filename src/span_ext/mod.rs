@@ -223,7 +223,9 @@ mod private {
 
 impl private::Target for tracing::Span {
     fn is_recorded(&self) -> bool {
-        if self.is_disabled() {
+        // A span can be made although nobody listens on this thread, where somebody listens on another.
+        let listens = self.with_subscriber(|(_, dispatch)| !dispatch.is::<tracing::subscriber::NoSubscriber>());
+        if listens != Some(true) {
             return false;
         }
         // The current span has been started, so asking for its context changes nothing.
