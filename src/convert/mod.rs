@@ -26,6 +26,7 @@ mod logfire;
 mod messages;
 mod mlflow;
 mod model;
+mod names;
 mod openinference;
 mod options;
 mod presence;
@@ -288,14 +289,17 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
     let may_be_inputs = draft.inputs.is_none() || hide.inputs;
     let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
     let metadata = &mut draft.extra.metadata;
-    frame.left(attributes, |left, whole_name, attribute| {
+    frame.left(attributes, |left, written, attribute| {
         let KeyValue { key, value, .. } = attribute;
         let name = key.as_str();
         // Functions have arguments called `metadata`, too.
         let is_free = left == Left::Unknown || name == "metadata";
         if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
             if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
-                metadata.insert(whole_name, value);
+                match written {
+                    Some(name) => metadata.insert_ready(name, value),
+                    None => metadata.insert(name, value),
+                };
             }
             return;
         }

@@ -24,6 +24,21 @@ struct Member {
     value: usize,
 }
 
+/// A plain name as it is written, with all around it, and its hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready<'a> {
+    /// `,"name":`
+    member: &'a str,
+    hash: u64,
+}
+
+impl<'a> Ready<'a> {
+    #[inline]
+    pub(crate) fn new(member: &'a str, hash: u64) -> Self {
+        Self { member, hash }
+    }
+}
+
 impl Object {
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -43,20 +58,38 @@ impl Object {
         if !name.is_plain() {
             return self.begin_escaped(name);
         }
-        if self.find(name).is_some() {
+        if let Some(member) = name.member() {
+            return self.begin_ready(Ready { member, hash: name.hash() });
+        }
+        if self.find(name.hash(), name.text()).is_some() {
             return false;
         }
         let start = self.members.len();
-        if let Some(member) = name.member() {
-            self.members.push_str(member);
-        } else {
-            self.members.push_str(",\"");
-            self.members.push_str(name.text());
-            self.members.push_str("\":");
-        }
-        self.seen.push(name.hash(), self.list.len());
-        self.list.push(Member { hash: name.hash(), start, value: self.members.len() });
+        self.members.push_str(",\"");
+        self.members.push_str(name.text());
+        self.members.push_str("\":");
+        self.push(name.hash(), start);
         true
+    }
+
+    #[inline]
+    fn begin_ready(&mut self, name: Ready<'_>) -> bool {
+        let Self { members, list, seen } = self;
+        let is_same = |member: &Member| members.as_bytes()[member.start..member.value] == *name.member.as_bytes();
+        if seen.find(list, name.hash, |member| member.hash, is_same).is_some() {
+            return false;
+        }
+        let start = members.len();
+        members.push_str(name.member);
+        self.push(name.hash, start);
+        true
+    }
+
+    /// Notes a member whose value comes next.
+    #[inline]
+    fn push(&mut self, hash: u64, start: usize) {
+        self.seen.push(hash, self.list.len());
+        self.list.push(Member { hash, start, value: self.members.len() });
     }
 
     #[cold]
@@ -70,6 +103,15 @@ impl Object {
             Value::String(text) => self.insert_text(name.into(), text.as_str()),
             other => self.insert_with(name, |out| write_attribute(out, other)),
         }
+    }
+
+    /// The same under a name that stands ready.
+    pub(crate) fn insert_ready(&mut self, name: Ready<'_>, value: &Value) -> bool {
+        let is_new = self.begin_ready(name);
+        if is_new {
+            write_attribute(&mut self.members, value);
+        }
+        is_new
     }
 
     #[inline]
@@ -198,18 +240,18 @@ impl Object {
 
     fn position(&self, name: Name<'_>) -> Option<usize> {
         if name.is_plain() {
-            self.find(name)
+            self.find(name.hash(), name.text())
         } else {
-            self.find(Name::escaped(&escape(name)))
+            let escaped = escape(name);
+            self.find(Name::escaped(&escaped).hash(), &escaped)
         }
     }
 
     /// The member with a name that is plain, or as it stands in JSON.
     #[inline]
-    fn find(&self, name: Name<'_>) -> Option<usize> {
-        let is_same =
-            |member: &Member| &self.members.as_bytes()[member.start + 2..member.value - 2] == name.text().as_bytes();
-        self.seen.find(&self.list, name.hash(), |member| member.hash, is_same)
+    fn find(&self, hash: u64, name: &str) -> Option<usize> {
+        let is_same = |member: &Member| &self.members.as_bytes()[member.start + 2..member.value - 2] == name.as_bytes();
+        self.seen.find(&self.list, hash, |member| member.hash, is_same)
     }
 }
 
