@@ -99,12 +99,21 @@ impl Members {
         }
     }
 
+    #[inline]
     fn clear(&mut self, places: &mut [u32]) {
-        for member in self.list.drain(..) {
+        if !self.list.is_empty() {
+            self.clear_all(places);
+        }
+    }
+
+    #[inline(never)]
+    fn clear_all(&mut self, places: &mut [u32]) {
+        for member in &self.list {
             if let Some(place) = places.get_mut(member.number as usize) {
                 *place = NONE;
             }
         }
+        self.list.clear();
         self.seen.clear();
     }
 }
@@ -179,9 +188,10 @@ impl Frame {
     }
 
     fn clear(&mut self) {
-        for slot in self.used.drain(..) {
-            self.places[slot as usize] = NONE;
+        for slot in &self.used {
+            self.places[*slot as usize] = NONE;
         }
+        self.used.clear();
         self.families.clear(&mut self.places);
         self.rest.clear(&mut self.places);
         self.present = 0;

@@ -71,7 +71,7 @@ pub(super) const MOST: usize = 2048;
 pub(super) const BEGIN: usize = SLOTS;
 
 /// Known names by their numbers. Those of the conventions' keys are their slots. Spans of one kind have the same
-/// attributes in the same order, so that the name that comes next is mostly the one that came next before.
+/// attributes in the same order, so that the name that comes next is mostly one that came next before.
 #[derive(Debug)]
 pub(super) struct Names {
     list: Vec<Known>,
@@ -81,19 +81,13 @@ pub(super) struct Names {
 
 #[derive(Debug)]
 struct Known {
+    name: Box<str>,
     /// `,"name":`
     member: Box<str>,
     hash: u64,
     target: Target,
-    /// The number of the name that came behind it last.
-    next: u32,
-}
-
-impl Known {
-    #[inline]
-    fn is(&self, name: &str) -> bool {
-        self.member.len() == name.len() + 4 && &self.member.as_bytes()[2..2 + name.len()] == name.as_bytes()
-    }
+    /// The numbers of the names that came behind it: the last one, and another one before.
+    next: [u32; 2],
 }
 
 impl Default for Names {
@@ -116,29 +110,34 @@ impl Names {
     /// comes too late to be known.
     #[inline]
     pub(super) fn number(&mut self, name: &str, before: usize) -> Option<u32> {
-        let expected = self.list[before].next;
-        if self.list[expected as usize].is(name) {
-            return Some(expected);
+        let [last, other] = self.list[before].next;
+        if *self.list[last as usize].name == *name {
+            Some(last)
+        } else if *self.list[other as usize].name == *name {
+            Some(other)
+        } else {
+            self.find(name, before)
         }
-        self.find(name, before)
     }
 
     #[inline(never)]
     fn find(&mut self, name: &str, before: usize) -> Option<u32> {
         let number = match self.numbers.get(&Name::new(name).hash()) {
             // Another name may have the same hash.
-            Some(&number) => Some(number).filter(|&number| self.list[number as usize].is(name))?,
+            Some(&number) => Some(number).filter(|&number| *self.list[number as usize].name == *name)?,
             None if self.list.len() < MOST && is_short_and_plain(name) => self.learn(name, family_of(name)),
             None => return None,
         };
-        self.list[before].next = number;
+        let next = &mut self.list[before].next;
+        *next = [number, next[0]];
         Some(number)
     }
 
     fn learn(&mut self, name: &str, target: Target) -> u32 {
         let (hash, number) = (Name::new(name).hash(), u32::try_from(self.list.len()).unwrap_or(u32::MAX));
         self.numbers.insert(hash, number);
-        self.list.push(Known { member: format!(",\"{name}\":").into(), hash, target, next: 0 });
+        let member = format!(",\"{name}\":").into();
+        self.list.push(Known { name: name.into(), member, hash, target, next: [0; 2] });
         number
     }
 

@@ -164,20 +164,18 @@ impl Object {
         self.insert_raw(Name::escaped(&name[1..name.len() - 1]), json)
     }
 
-    /// Writes another value for the last member.
-    pub(crate) fn set_last(&mut self, write: impl FnOnce(&mut String)) {
-        if let Some(last) = self.list.last() {
-            self.members.truncate(last.value);
-            write(&mut self.members);
-        }
+    /// Writes the rest of the last member's value.
+    pub(crate) fn end_last(&mut self, write: impl FnOnce(&mut String)) {
+        write(&mut self.members);
     }
 
     /// Adds the members of another object, where their names are new.
+    #[inline]
     pub(crate) fn append(&mut self, other: &Self) {
         if self.is_empty() {
             self.members.push_str(&other.members);
             self.list.extend_from_slice(&other.list);
-            self.seen.clone_from(&other.seen);
+            self.seen.become_like(&other.seen);
         } else {
             self.append_where(other, |_| true);
         }
@@ -302,9 +300,9 @@ mod tests {
                 match step {
                     0 => prop_assert_eq!(object.insert_i64(&name, 7), plain.insert(&name, "7".into())),
                     1 => prop_assert_eq!(object.insert_str(name!("a"), &text), plain.insert("a", quoted(&text))),
-                    2 => {
-                        object.set_last(|out| write_string(out, &text));
-                        plain.0.iter_mut().last().into_iter().for_each(|(_, last)| *last = quoted(&text));
+                    2 if object.insert_raw(&name, "[") => {
+                        object.end_last(|out| { write_string(out, &text); out.push(']'); });
+                        plain.insert(&name, format!("[{}]", quoted(&text)));
                     }
                     3 => kept.push((std::mem::take(&mut object), std::mem::take(&mut plain))),
                     4 => {
