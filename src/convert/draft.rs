@@ -5,7 +5,7 @@ use super::messages::Side;
 use super::options::Options;
 use super::usage::Usage;
 use crate::json::{scan, write_attribute, write_f64, write_string, Json, Object};
-use crate::run::{Attachment, Extra, Feedback, RunId, RunType, Timestamp};
+use crate::run::{Attachment, Extra, Feedback, Run, RunId, RunType, Timestamp};
 use opentelemetry::Value;
 use std::borrow::Cow;
 
@@ -42,7 +42,8 @@ pub(super) enum NameSource {
 /// Memory that one run leaves to the next.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) extra: Option<Box<Extra>>,
+    /// Nothing is in its `extra`; all else is written anew.
+    pub(super) run: Option<Box<Run>>,
     pub(super) name: String,
     pub(super) inputs: String,
     pub(super) outputs: String,
@@ -52,10 +53,27 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Lets go of what one huge run needed.
-    pub(super) fn keep_little(&mut self) {
-        const MUCH: usize = 256 << 10;
-        self.extra.take_if(|extra| extra.metadata.capacity() > MUCH);
+    /// Takes back that of a run.
+    pub(super) fn recycle(&mut self, mut boxed: Box<Run>) {
+        let run = &mut *boxed;
+        if let Cow::Owned(name) = std::mem::take(&mut run.name) {
+            self.name = name;
+        }
+        if let Some(inputs) = run.inputs.take() {
+            self.inputs = inputs.into_string();
+        }
+        if let Some(outputs) = run.outputs.take() {
+            self.outputs = outputs.into_string();
+        }
+        // What few runs have keeps no memory.
+        (run.tags, run.attachments, run.feedback) = (Vec::new(), Vec::new(), Vec::new());
+        (run.error, run.events) = (None, None);
+        let Extra { metadata, invocation_params, otel, runtime } = &mut *run.extra;
+        for object in [metadata, invocation_params, otel, runtime] {
+            object.clear();
+        }
+        self.run = Some(boxed).filter(|run| run.extra.metadata.capacity() <= MUCH);
+        // Neither does what one huge run needed.
         for text in [&mut self.inputs, &mut self.outputs, &mut self.messages.written] {
             if text.capacity() > MUCH {
                 *text = String::new();
@@ -63,6 +81,9 @@ impl Memory {
         }
     }
 }
+
+/// More than this is given back.
+const MUCH: usize = 256 << 10;
 
 #[derive(Debug)]
 pub(super) struct Draft<'o> {
@@ -74,7 +95,7 @@ pub(super) struct Draft<'o> {
     /// This crate wrote the outputs: they have no members but its own.
     pub(super) outputs_are_ours: bool,
     pub(super) memory: &'o mut Memory,
-    pub(super) extra: Box<Extra>,
+    pub(super) extra: &'o mut Extra,
     pub(super) usage: Usage,
     pub(super) tags: Vec<String>,
     pub(super) attachments: Vec<Attachment>,
@@ -131,8 +152,7 @@ impl Events {
 impl<'o> Draft<'o> {
     /// A draft in memory that earlier runs used.
     #[inline]
-    pub(super) fn new(memory: &'o mut Memory, started: Timestamp, options: &'o Options) -> Self {
-        let extra = memory.extra.take().unwrap_or_default();
+    pub(super) fn new(memory: &'o mut Memory, extra: &'o mut Extra, started: Timestamp, options: &'o Options) -> Self {
         Self {
             options,
             run_type: (TypeRank::Nothing, RunType::Chain),

@@ -156,7 +156,7 @@ impl Converter {
     }
 
     /// Makes a run of a span that has ended. `interrupted` says that the span never did.
-    pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
+    pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Box<Run> {
         let mut run = self.run(span, node, interrupted);
         self.bubble.pass(&mut run, node);
         run
@@ -165,7 +165,7 @@ impl Converter {
     /// Makes a run of a span that is still open.
     pub(crate) fn convert_open(&mut self, span: &SpanData, node: &Node) -> Run {
         // Feedback goes once, with the end.
-        Run { end: None, error: None, feedback: Vec::new(), ..self.run(span, node, false) }
+        Run { end: None, error: None, feedback: Vec::new(), ..*self.run(span, node, false) }
     }
 
     /// Makes a run of a root that goes on with a full trace, which is over if it is `ended`.
@@ -191,12 +191,14 @@ impl Converter {
         run
     }
 
-    fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
+    fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Box<Run> {
         let attributes = &*span.attributes;
         let Self { frame, memory, written, .. } = self;
-        let mut draft = Draft::new(memory, node.start(), &self.options);
+        let mut boxed = memory.run.take().unwrap_or_else(|| Box::new(Run::empty()));
+        let run = &mut *boxed;
+        let mut draft = Draft::new(memory, &mut run.extra, node.start(), &self.options);
         draft.interrupted = interrupted;
-        written.identify(span, node, &mut draft.extra);
+        written.identify(span, node, draft.extra);
 
         frame.read(attributes);
         if draft.options.feedback {
@@ -221,7 +223,7 @@ impl Converter {
         settle_type(&mut draft);
         events::rest(&span.events, self.event_limits, &mut draft);
         keep_left(frame, self.hide, attributes, &mut draft);
-        describe(span, node, written, &mut draft.extra);
+        describe(span, node, written, draft.extra);
         let origin = self.origin.get();
         if node.is_first_here() {
             if let Some(origin) = origin {
@@ -235,43 +237,28 @@ impl Converter {
         add_last(node, &mut draft);
         let start = node.start();
         let project = node.shared().and_then(|shared| shared.project.as_ref());
-        Run {
-            dotted_order,
-            name: name(span, &mut draft),
-            run_type: draft.run_type(),
-            start,
-            end: Some(Timestamp::from_system_time(span.end_time).max(start)),
-            project: project.or(origin.and_then(|origin| origin.project.as_ref())).cloned(),
-            tags: draft.tags,
-            inputs: draft.inputs,
-            outputs: draft.outputs,
-            error,
-            events: draft.events.finish(),
-            extra: draft.extra,
-            reference_example_id: draft.reference_example_id,
-            attachments: draft.attachments,
-            feedback: draft.feedback,
-        }
+        run.dotted_order = dotted_order;
+        run.name = name(span, &mut draft);
+        run.run_type = draft.run_type();
+        run.start = start;
+        run.end = Some(Timestamp::from_system_time(span.end_time).max(start));
+        run.project = project.or(origin.and_then(|origin| origin.project.as_ref())).cloned();
+        run.tags = draft.tags;
+        run.inputs = draft.inputs;
+        run.outputs = draft.outputs;
+        run.error = error;
+        run.events = draft.events.finish();
+        run.reference_example_id = draft.reference_example_id;
+        run.attachments = draft.attachments;
+        run.feedback = draft.feedback;
+        boxed
     }
 
     /// Takes back the memory of a run that is encoded.
     #[inline]
-    pub(crate) fn recycle(&mut self, run: Run) {
-        self.orders.recycle(run.dotted_order);
-        let mut extra = run.extra;
-        for object in [&mut extra.metadata, &mut extra.invocation_params, &mut extra.otel, &mut extra.runtime] {
-            object.clear();
-        }
-        self.memory.extra = Some(extra);
-        if let Cow::Owned(name) = run.name {
-            self.memory.name = name;
-        }
-        for (memory, json) in [(&mut self.memory.inputs, run.inputs), (&mut self.memory.outputs, run.outputs)] {
-            if let Some(json) = json {
-                *memory = json.into_string();
-            }
-        }
-        self.memory.keep_little();
+    pub(crate) fn recycle(&mut self, mut run: Box<Run>) {
+        self.orders.recycle(&mut run.dotted_order);
+        self.memory.recycle(run);
     }
 }
 

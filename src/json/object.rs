@@ -54,25 +54,14 @@ impl Object {
     }
 
     /// Writes a name, after which its value has to be written; unless it is there already.
+    #[inline]
     fn begin(&mut self, name: Name<'_>) -> bool {
-        if !name.is_plain() {
-            return self.begin_escaped(name);
+        match name.member() {
+            Some(member) => self.begin_ready(Ready { member, hash: name.hash() }),
+            None => self.begin_other(name),
         }
-        if let Some(member) = name.member() {
-            return self.begin_ready(Ready { member, hash: name.hash() });
-        }
-        if self.find(name.hash(), name.text()).is_some() {
-            return false;
-        }
-        let start = self.members.len();
-        self.members.push_str(",\"");
-        self.members.push_str(name.text());
-        self.members.push_str("\":");
-        self.push(name.hash(), start);
-        true
     }
 
-    #[inline]
     fn begin_ready(&mut self, name: Ready<'_>) -> bool {
         let Self { members, list, seen } = self;
         let is_same = |member: &Member| members.as_bytes()[member.start..member.value] == *name.member.as_bytes();
@@ -85,6 +74,21 @@ impl Object {
         true
     }
 
+    fn begin_other(&mut self, name: Name<'_>) -> bool {
+        if !name.is_plain() {
+            return self.begin_other(Name::escaped(&escape(name)));
+        }
+        if self.find(name.hash(), name.text()).is_some() {
+            return false;
+        }
+        let start = self.members.len();
+        self.members.push_str(",\"");
+        self.members.push_str(name.text());
+        self.members.push_str("\":");
+        self.push(name.hash(), start);
+        true
+    }
+
     /// Notes a member whose value comes next.
     #[inline]
     fn push(&mut self, hash: u64, start: usize) {
@@ -92,40 +96,50 @@ impl Object {
         self.list.push(Member { hash, start, value: self.members.len() });
     }
 
-    #[cold]
-    fn begin_escaped(&mut self, name: Name<'_>) -> bool {
-        self.begin(Name::escaped(&escape(name)))
-    }
-
     #[inline]
     pub(crate) fn insert<'n>(&mut self, name: impl Into<Name<'n>>, value: &Value) -> bool {
         match value {
-            Value::String(text) => self.insert_text(name.into(), text.as_str()),
+            Value::String(text) => self.insert_str(name, text.as_str()),
             other => self.insert_with(name, |out| write_attribute(out, other)),
         }
     }
 
-    /// The same under a name that stands ready.
+    #[inline]
+    pub(crate) fn insert_str<'n>(&mut self, name: impl Into<Name<'n>>, text: &str) -> bool {
+        let name = name.into();
+        match name.member() {
+            Some(member) => self.insert_text(Ready { member, hash: name.hash() }, text),
+            None => self.insert_other_text(name, text),
+        }
+    }
+
+    /// Most members are short texts, under names that stand ready.
+    fn insert_text(&mut self, name: Ready<'_>, text: &str) -> bool {
+        let is_new = self.begin_ready(name);
+        if is_new {
+            write_string(&mut self.members, text);
+        }
+        is_new
+    }
+
+    fn insert_other_text(&mut self, name: Name<'_>, text: &str) -> bool {
+        let is_new = self.begin_other(name);
+        if is_new {
+            write_string(&mut self.members, text);
+        }
+        is_new
+    }
+
+    /// Adds a member under a name that stands ready.
     pub(crate) fn insert_ready(&mut self, name: Ready<'_>, value: &Value) -> bool {
+        if let Value::String(text) = value {
+            return self.insert_text(name, text.as_str());
+        }
         let is_new = self.begin_ready(name);
         if is_new {
             write_attribute(&mut self.members, value);
         }
         is_new
-    }
-
-    #[inline]
-    pub(crate) fn insert_str<'n>(&mut self, name: impl Into<Name<'n>>, text: &str) -> bool {
-        self.insert_text(name.into(), text)
-    }
-
-    /// Most members are short texts.
-    fn insert_text(&mut self, name: Name<'_>, text: &str) -> bool {
-        if !self.begin(name) {
-            return false;
-        }
-        write_string(&mut self.members, text);
-        true
     }
 
     pub(crate) fn insert_i64<'n>(&mut self, name: impl Into<Name<'n>>, number: i64) -> bool {

@@ -57,7 +57,8 @@ impl Orders {
     }
 
     /// Takes back the memory of an order.
-    pub(crate) fn recycle(&mut self, order: DottedOrder) {
+    pub(crate) fn recycle(&mut self, order: &mut DottedOrder) {
+        let order = std::mem::replace(order, DottedOrder::with_segments(0));
         if order.capacity() <= MUCH {
             self.spare = order;
         }
@@ -139,9 +140,9 @@ mod tests {
                         // Up to the root, as a trace ends.
                         let mut ended = Some(&last);
                         while let Some(node) = ended {
-                            let order = orders.of(node);
+                            let mut order = orders.of(node);
                             prop_assert_eq!(&order, &node.dotted_order());
-                            orders.recycle(order);
+                            orders.recycle(&mut order);
                             ended = node.first_parent();
                         }
                     }
