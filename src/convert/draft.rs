@@ -42,7 +42,7 @@ pub(super) enum NameSource {
 /// Memory that one run leaves to the next.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Nothing is in its `extra`; all else is written anew.
+    /// It has nothing that a list or an object would keep.
     pub(super) run: Option<Box<Run>>,
     pub(super) name: String,
     pub(super) inputs: String,
@@ -96,10 +96,10 @@ pub(super) struct Draft<'o> {
     pub(super) outputs_are_ours: bool,
     pub(super) memory: &'o mut Memory,
     pub(super) extra: &'o mut Extra,
-    pub(super) usage: Usage,
-    pub(super) tags: Vec<String>,
-    pub(super) attachments: Vec<Attachment>,
-    pub(super) feedback: Vec<Feedback>,
+    pub(super) usage: &'o mut Usage,
+    pub(super) tags: &'o mut Vec<String>,
+    pub(super) attachments: &'o mut Vec<Attachment>,
+    pub(super) feedback: &'o mut Vec<Feedback>,
     pub(super) reference_example_id: Option<RunId>,
     pub(super) events: Events,
     /// What the attributes say of an error; the status decides whether there is one.
@@ -152,20 +152,27 @@ impl Events {
 impl<'o> Draft<'o> {
     /// A draft in memory that earlier runs used.
     #[inline]
-    pub(super) fn new(memory: &'o mut Memory, extra: &'o mut Extra, started: Timestamp, options: &'o Options) -> Self {
+    pub(super) fn new(
+        memory: &'o mut Memory,
+        usage: &'o mut Usage,
+        run: &'o mut Run,
+        started: Timestamp,
+        options: &'o Options,
+    ) -> Self {
+        let Run { extra, tags, attachments, feedback, .. } = run;
         Self {
             options,
             run_type: (TypeRank::Nothing, RunType::Chain),
-            names: [const { None }; 5],
+            names: [None, None, None, None, None],
             inputs: None,
             outputs: None,
             outputs_are_ours: false,
             memory,
             extra,
-            usage: Usage::default(),
-            tags: Vec::new(),
-            attachments: Vec::new(),
-            feedback: Vec::new(),
+            usage,
+            tags,
+            attachments,
+            feedback,
             reference_example_id: None,
             events: Events::default(),
             error_type: None,

@@ -39,7 +39,7 @@ mod usage;
 mod vercel;
 
 use crate::hooks::Hide;
-use crate::json::{name, Name, Object};
+use crate::json::{name, Name, Object, Ready};
 use crate::lineage::{Node, Orders};
 use crate::run::{shorten_name, DottedOrder, Project, Run, RunType, Timestamp};
 use bubble::Bubble;
@@ -55,7 +55,7 @@ pub(crate) use options::Options;
 pub use options::{FunctionArgs, InputTokens, NamePolicy};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use usage::UsageContext;
+use usage::{Usage, UsageContext};
 
 /// All conventions, strongest first. To add one, add a file and a line.
 const CONVENTIONS: &[Convention] = &[
@@ -128,6 +128,7 @@ pub(crate) struct Converter {
     hide: Hide,
     frame: Frame,
     memory: Memory,
+    usage: Usage,
     written: Written,
     orders: Orders,
     bubble: Bubble,
@@ -144,6 +145,7 @@ impl Converter {
             hide,
             frame: Frame::default(),
             memory: Memory::default(),
+            usage: Usage::default(),
             written: Written::default(),
             orders: Orders::default(),
             bubble,
@@ -193,10 +195,11 @@ impl Converter {
 
     fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Box<Run> {
         let attributes = &*span.attributes;
-        let Self { frame, memory, written, .. } = self;
+        let Self { frame, memory, usage, written, .. } = self;
         let mut boxed = memory.run.take().unwrap_or_else(|| Box::new(Run::empty()));
         let run = &mut *boxed;
-        let mut draft = Draft::new(memory, &mut run.extra, node.start(), &self.options);
+        usage.clear();
+        let mut draft = Draft::new(memory, usage, run, node.start(), &self.options);
         draft.interrupted = interrupted;
         written.identify(span, node, draft.extra);
 
@@ -237,20 +240,21 @@ impl Converter {
         add_last(node, &mut draft);
         let start = node.start();
         let project = node.shared().and_then(|shared| shared.project.as_ref());
+        let project = project.or(origin.and_then(|origin| origin.project.as_ref()));
+        let name = name(span, &mut draft);
+        let run_type = draft.run_type();
+        let Draft { inputs, outputs, events, reference_example_id, .. } = draft;
         run.dotted_order = dotted_order;
-        run.name = name(span, &mut draft);
-        run.run_type = draft.run_type();
+        run.name = name;
+        run.run_type = run_type;
         run.start = start;
         run.end = Some(Timestamp::from_system_time(span.end_time).max(start));
-        run.project = project.or(origin.and_then(|origin| origin.project.as_ref())).cloned();
-        run.tags = draft.tags;
-        run.inputs = draft.inputs;
-        run.outputs = draft.outputs;
+        run.project = project.cloned();
+        run.inputs = inputs;
+        run.outputs = outputs;
         run.error = error;
-        run.events = draft.events.finish();
-        run.reference_example_id = draft.reference_example_id;
-        run.attachments = draft.attachments;
-        run.feedback = draft.feedback;
+        run.events = events.finish();
+        run.reference_example_id = reference_example_id;
         boxed
     }
 
@@ -266,7 +270,20 @@ impl Converter {
 /// or outputs are hidden, other ways to say the same are left out as well.
 fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Draft<'_>) {
     let hides_known = hide.inputs || hide.outputs;
-    let mut arguments = Object::default();
+    let metadata = &mut draft.extra.metadata;
+    let keep = |metadata: &mut Object, left: Left, written: Option<Ready<'_>>, attribute: &KeyValue| {
+        let KeyValue { key, value, .. } = attribute;
+        if is_forwarded(key.as_str(), value) && !(hides_known && left == Left::Known) {
+            match written {
+                Some(name) => metadata.insert_ready(name, value),
+                None => metadata.insert(key.as_str(), value),
+            };
+        }
+    };
+    if !draft.is_tracing {
+        frame.left(attributes, |left, written, attribute| keep(metadata, left, written, attribute));
+        return;
+    }
     // Arguments are hidden with the inputs, which they are or would be.
     let function_args = match draft.options.function_args {
         FunctionArgs::Metadata if hide.inputs => FunctionArgs::Inputs,
@@ -274,24 +291,18 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
     };
     // What has inputs already keeps its arguments as they are.
     let may_be_inputs = draft.inputs.is_none() || hide.inputs;
-    let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
-    let metadata = &mut draft.extra.metadata;
+    let has_arguments = may_be_inputs || function_args != FunctionArgs::Inputs;
+    let mut arguments = Object::default();
     frame.left(attributes, |left, written, attribute| {
-        let KeyValue { key, value, .. } = attribute;
-        let name = key.as_str();
+        let name = attribute.key.as_str();
         // Functions have arguments called `metadata`, too.
         let is_free = left == Left::Unknown || name == "metadata";
         if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
-            if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
-                match written {
-                    Some(name) => metadata.insert_ready(name, value),
-                    None => metadata.insert(name, value),
-                };
-            }
+            keep(metadata, left, written, attribute);
             return;
         }
         match function_args {
-            FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", value)),
+            FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", &attribute.value)),
             FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
             FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),
             FunctionArgs::Off => {}
@@ -306,7 +317,12 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
 }
 
 /// Headers that hold credentials are not sent on, nor what OpenTelemetry notes for itself.
+#[inline]
 fn is_forwarded(name: &str, value: &Value) -> bool {
+    !matches!(name.as_bytes().first(), Some(b'h' | b'l' | b'o')) || is_harmless(name, value)
+}
+
+fn is_harmless(name: &str, value: &Value) -> bool {
     match name.as_bytes().first() {
         Some(b'h') => {
             let mut prefixes = ["http.request.header.", "http.response.header."].into_iter();
@@ -344,6 +360,9 @@ fn settle_type(draft: &mut Draft<'_>) {
 
 /// Where the application wanted the run to stand, if it stands elsewhere.
 fn keep_placement(dotted_order: &DottedOrder, draft: &mut Draft<'_>) {
+    if draft.placement.is_empty() {
+        return;
+    }
     for (name, wanted) in std::mem::take(&mut draft.placement) {
         let below = dotted_order.as_str().strip_prefix(wanted.as_str());
         let used = dotted_order.ids().any(|id| id.to_string() == wanted)

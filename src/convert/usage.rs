@@ -92,6 +92,11 @@ impl Usage {
         self.whole.is_some()
     }
 
+    /// Knows nothing any more.
+    pub(crate) fn clear(&mut self) {
+        (self.known, self.whole) = (0, None);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.known == 0 && self.whole.is_none()
     }
