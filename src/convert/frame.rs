@@ -208,9 +208,9 @@ impl Frame {
     }
 
     pub(super) fn view<'f, 'a>(&'f mut self, attributes: &'a [KeyValue], convention: usize) -> View<'f, 'a> {
-        let first = FIRST_SLOTS[convention];
+        let (first, keys) = (FIRST_SLOTS[convention], self.keys[convention]);
         let convention = u8::try_from(convention).unwrap_or(u8::MAX);
-        View { frame: self, attributes, convention, first }
+        View { frame: self, attributes, convention, first, keys }
     }
 
     /// Calls `each` with what no convention took: attributes that conventions know but had no use
@@ -249,13 +249,19 @@ pub(super) struct View<'f, 'a> {
     attributes: &'a [KeyValue],
     convention: u8,
     first: usize,
+    /// One bit a key that the span has, or had before it was taken.
+    keys: u64,
 }
 
 impl<'a> View<'_, 'a> {
     /// Looks at an attribute and leaves it.
     #[inline]
     pub(super) fn peek(&self, key: impl Into<usize>) -> Option<&'a Value> {
-        let position = self.frame.places[self.first + key.into()];
+        let key = key.into();
+        if self.keys & bit(key) == 0 {
+            return None;
+        }
+        let position = self.frame.places[self.first + key];
         (position != NONE).then(|| &self.attributes[position as usize].value)
     }
 
@@ -265,7 +271,7 @@ impl<'a> View<'_, 'a> {
     pub(super) fn has_any(&self, first: impl Into<usize>, last: impl Into<usize>) -> bool {
         let (first, last) = (bit(first.into()), bit(last.into()));
         let group = last | (last - first);
-        self.frame.keys[usize::from(self.convention)] & group != 0
+        self.keys & group != 0
     }
 
     /// Takes an attribute, so that it does not go to the metadata.
