@@ -74,8 +74,10 @@ pub(super) fn set_whole(draft: &mut Draft<'_>, side: Side, value: &Value) -> boo
 /// Keeps what messages say besides their content.
 pub(super) fn note(draft: &mut Draft<'_>, messages: &mut Messages) {
     draft.has_messages |= !messages.is_empty();
-    if let Some(reason) = messages.finish_reason() {
-        draft.finish_reason.get_or_insert_with(|| reason.to_owned());
+    if let (Some(reason), None) = (messages.finish_reason(), &draft.finish_reason) {
+        let mut text = std::mem::take(&mut draft.memory.finish_reason);
+        reason.clone_into(&mut text);
+        draft.finish_reason = Some(text);
     }
     if let reasons @ [_, _, ..] = messages.finish_reasons() {
         draft.extra.metadata.insert_with("finish_reasons", |out| {

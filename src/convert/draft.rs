@@ -4,7 +4,7 @@ use super::frame::is_blank;
 use super::messages::Side;
 use super::options::Options;
 use super::usage::Usage;
-use crate::json::{scan, write_attribute, write_f64, write_string, Json, Object};
+use crate::json::{scan, write_attribute, write_f64, write_string, Json, Name, Object};
 use crate::run::{Attachment, Extra, Feedback, Run, RunId, RunType, Timestamp};
 use opentelemetry::Value;
 use std::borrow::Cow;
@@ -48,6 +48,7 @@ pub(super) struct Memory {
     pub(super) inputs: String,
     pub(super) outputs: String,
     pub(super) usage: String,
+    pub(super) finish_reason: String,
     /// For messages before they stand in the inputs or outputs.
     pub(super) messages: super::messages::Memory,
 }
@@ -414,7 +415,7 @@ pub(super) fn insert_once(object: &mut Object, name: &str, value: &Value) -> boo
 }
 
 /// Adds a member that is a number: `tracing` delivers unsigned integers as text.
-pub(super) fn insert_number(object: &mut Object, name: &str, value: &Value) -> bool {
+pub(super) fn insert_number<'n>(object: &mut Object, name: impl Into<Name<'n>>, value: &Value) -> bool {
     match number(value) {
         Some(Number::Integer(number)) => object.insert_i64(name, number),
         Some(Number::Float(number)) => object.insert_with(name, |out| write_f64(out, number)),

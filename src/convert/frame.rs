@@ -382,11 +382,11 @@ pub(super) fn is_blank(text: &str) -> bool {
 /// Whether a value says nothing: the next source gets its chance then.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
-        // Most texts begin with a letter.
-        Value::String(text) if matches!(text.as_str().as_bytes(), [b'a'..=b'm' | b'o'..=b'z' | b'A'..=b'Z', ..]) => {
-            false
-        }
-        Value::String(text) => matches!(text.as_str().trim(), "" | "[]" | "{}" | "null"),
+        // Most texts begin with a letter, or are JSON with something in it.
+        Value::String(text) => match text.as_str().as_bytes() {
+            [b'a'..=b'm' | b'o'..=b'z' | b'A'..=b'Z', ..] | [b'{' | b'[', b'"' | b'{', ..] => false,
+            _ => matches!(text.as_str().trim(), "" | "[]" | "{}" | "null"),
+        },
         Value::Array(array) => match array {
             opentelemetry::Array::String(items) => items.is_empty(),
             opentelemetry::Array::I64(items) => items.is_empty(),

@@ -380,10 +380,14 @@ fn add_last(node: &Node, draft: &mut Draft<'_>) {
         shared.tags.iter().for_each(|tag| draft.tag(tag));
     }
     if draft.is_invoked_agent {
-        draft.extra.metadata.insert_str("ls_agent_type", if node.is_under_agent() { "subagent" } else { "root" });
+        draft
+            .extra
+            .metadata
+            .insert_str(name!("ls_agent_type"), if node.is_under_agent() { "subagent" } else { "root" });
     }
     if let Some(reason) = draft.finish_reason.take() {
-        draft.extra.metadata.insert_str("finish_reason", &reason);
+        draft.extra.metadata.insert_str(name!("finish_reason"), &reason);
+        draft.memory.finish_reason = reason;
     }
 }
 
@@ -419,9 +423,10 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
     }
     let is_sum = node.is_counted_below() || (draft.run_type() == RunType::Chain && !draft.usage.is_whole());
     let metadata = &draft.extra.metadata;
-    let text = |name: Name<'_>| metadata.get(name).map(|json| json.trim_matches('"'));
+    let text = |name: Name<'_>| metadata.get(name)?.strip_prefix('"')?.strip_suffix('"');
     let context = UsageContext {
-        provider: text(name!("ls_provider")),
+        // It matters for parts alone.
+        provider: draft.usage.has_parts().then(|| text(name!("ls_provider"))).flatten(),
         exclusive_input: draft.exclusive_input,
         service_tier: text(name!("service_tier")),
         input_tokens: draft.options.input_tokens,

@@ -101,6 +101,11 @@ impl Usage {
         self.known == 0 && self.whole.is_none()
     }
 
+    /// Whether there are counts that may be parts of others, such as cached tokens.
+    pub(crate) fn has_parts(&self) -> bool {
+        self.known & TOKEN_BITS & !WHOLE_BITS != 0
+    }
+
     /// Takes a count from an attribute: a number, or a number as text, because `tracing` hands
     /// unsigned integers on as text. `false` when it is none; the caller then keeps the attribute.
     pub(crate) fn set(&mut self, count: Count, value: &Value) -> bool {
@@ -189,7 +194,7 @@ impl Usage {
         let tier = match context.service_tier {
             Some("priority") => Some(["priority", "priority_cache_read", "priority_reasoning"]),
             Some("flex") => Some(["flex", "flex_cache_read", "flex_reasoning"]),
-            _ if self.known & TOKEN_BITS & !WHOLE_BITS == 0 => return,
+            _ if !self.has_parts() => return,
             _ => None,
         };
         let [tier_name, cache_read, reasoning] = tier.unwrap_or(["", "cache_read", "reasoning"]);

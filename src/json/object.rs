@@ -178,6 +178,11 @@ impl Object {
         self.insert_raw(Name::escaped(&name[1..name.len() - 1]), json)
     }
 
+    /// The last member's value.
+    pub(crate) fn last(&self) -> &str {
+        self.list.last().map_or("", |last| &self.members[last.value..])
+    }
+
     /// Writes the rest of the last member's value.
     pub(crate) fn end_last(&mut self, write: impl FnOnce(&mut String)) {
         write(&mut self.members);
@@ -342,6 +347,7 @@ mod tests {
                 for (name, json) in &plain.0 {
                     prop_assert_eq!(object.get(name).map(read), Some(read(json)));
                 }
+                prop_assert_eq!(object.last(), members.last().map_or("", |(_, json)| json));
                 let mut whole = String::new();
                 object.write_to(&mut whole);
                 prop_assert_eq!(&whole, &format!("{{{}}}", object.members()));

@@ -40,13 +40,13 @@ pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mu
     let id = run.dotted_order.id_text();
     push_main(run, operation, shared, body);
     if let Some(inputs) = &run.inputs {
-        push_json(body, operation, id, json_head!(".inputs", ""), inputs.as_str());
+        push_json(body, operation, id, json_head!(".inputs"), inputs.as_str());
     }
     if let Some(outputs) = &run.outputs {
-        push_json(body, operation, id, json_head!(".outputs", ""), outputs.as_str());
+        push_json(body, operation, id, json_head!(".outputs"), outputs.as_str());
     }
     if let Some(events) = &run.events {
-        push_json(body, operation, id, json_head!(".events", ""), events.as_str());
+        push_json(body, operation, id, json_head!(".events"), events.as_str());
     }
     push_extra(run, operation, shared, body);
     if let Some(error) = &run.error {

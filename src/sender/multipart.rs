@@ -33,9 +33,13 @@ pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, c
     body.extend_from_slice(b"\r\n");
 }
 
-/// How the head of a part of JSON goes on behind the run's id, with room for a length of three digits, which
-/// most of them have; and how the part's content begins, whose bytes are counted.
+/// How the head of a part of JSON goes on behind the run's id, up to its length.
 macro_rules! json_head {
+    ($field:literal) => {
+        concat!($field, "\"\r\nContent-Type: application/json\r\nContent-Length: ")
+    };
+    // With room for a length of three digits, which most have that are written in place. How the content begins
+    // is said too, and its bytes are counted.
     ($field:literal, $content:literal) => {
         (
             concat!($field, "\"\r\nContent-Type: application/json\r\nContent-Length: 000\r\n\r\n", $content),
@@ -79,43 +83,35 @@ pub(crate) fn begin_json(
     body.len() - content
 }
 
-/// Ends the last part of the body.
-#[inline]
-pub(crate) fn end_json(body: &mut Vec<u8>, begin: usize) {
-    set_length(body, begin, body.len() - begin);
-    body.extend_from_slice(b"\r\n");
-}
-
 /// Appends a part of JSON that is there already.
 #[inline]
-pub(crate) fn push_json(
-    body: &mut Vec<u8>,
-    operation: Operation,
-    id: &[u8; 36],
-    head: (&'static str, usize),
-    content: &str,
-) {
-    let begin = begin_json(body, operation, id, head);
-    set_length(body, begin, content.len());
+pub(crate) fn push_json(body: &mut Vec<u8>, operation: Operation, id: &[u8; 36], head: &'static str, content: &str) {
+    operation.push_head(body);
+    body.extend_from_slice(id);
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
+    body.extend_from_slice(b"\r\n\r\n");
     body.extend_from_slice(content.as_bytes());
     body.extend_from_slice(b"\r\n");
 }
 
-/// Sets the length in the head of the last part, whose content begins at `begin`.
+/// Ends the last part of the body, whose content begins at `begin`.
 #[inline]
-fn set_length(body: &mut Vec<u8>, begin: usize, length: usize) {
+pub(crate) fn end_json(body: &mut Vec<u8>, begin: usize) {
+    let length = body.len() - begin;
     match (u32::try_from(length), body.get_mut(begin - 7..begin - 4)) {
         (Ok(length @ 100..1000), Some([hundreds, tens, ones])) => {
             let digit = |number: u32| b'0' + number.to_le_bytes()[0];
             (*hundreds, *tens, *ones) = (digit(length / 100), digit(length / 10 % 10), digit(length % 10));
         }
-        _ => set_other_length(body, begin, length),
+        _ => set_length(body, begin, length),
     }
+    body.extend_from_slice(b"\r\n");
 }
 
-/// The same for one that has not three digits.
+/// Sets a length that has not three digits.
 #[inline(never)]
-fn set_other_length(body: &mut Vec<u8>, begin: usize, length: usize) {
+fn set_length(body: &mut Vec<u8>, begin: usize, length: usize) {
     body.splice(begin - 7..begin - 4, itoa::Buffer::new().format(length).bytes());
 }
 
@@ -210,7 +206,7 @@ mod tests {
             let begin = begin_json(&mut in_place, Operation::Post, &id, json_head!(".extra", ""));
             in_place.extend_from_slice(content.as_bytes());
             end_json(&mut in_place, begin);
-            push_json(&mut in_place, Operation::Patch, &id, json_head!(".extra", ""), &content);
+            push_json(&mut in_place, Operation::Patch, &id, json_head!(".extra"), &content);
             assert_eq!(String::from_utf8(in_place), String::from_utf8(plain));
         }
     }
