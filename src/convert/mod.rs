@@ -224,7 +224,9 @@ impl Converter {
         }
         chat::settle_instructions(&mut draft);
         settle_type(&mut draft);
-        events::rest(&span.events, self.event_limits, &mut draft);
+        if has_events || draft.first_token.is_some() {
+            events::rest(&span.events, self.event_limits, &mut draft);
+        }
         keep_left(frame, self.hide, attributes, &mut draft);
         describe(span, node, written, draft.extra);
         let origin = self.origin.get();

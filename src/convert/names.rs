@@ -155,7 +155,9 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use super::super::frame::{Frame, Left};
     use super::*;
+    use opentelemetry::KeyValue;
     use proptest::prelude::*;
 
     /// Where the conventions say that a name goes.
@@ -205,6 +207,55 @@ mod tests {
                     if let Target::Slot { convention, .. } = known.target {
                         let first = FIRST_SLOTS[usize::from(convention)];
                         prop_assert_eq!(CONVENTIONS[usize::from(convention)].keys[before - first], name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is left of a span's attributes when no convention takes any.
+    fn plain_left(attributes: &[KeyValue]) -> Vec<(Left, &KeyValue)> {
+        let mut left = Vec::<(u8, &KeyValue)>::new();
+        for attribute in attributes {
+            let order = match plain_target(attribute.key.as_str()) {
+                Target::Slot { .. } => 0,
+                Target::Family { .. } => 1,
+                Target::Unknown => 2,
+            };
+            match left.iter_mut().find(|(_, other)| other.key == attribute.key) {
+                Some((_, last)) => *last = attribute,
+                None => left.push((order, attribute)),
+            }
+        }
+        left.sort_by_key(|(order, _)| *order);
+        left.into_iter().map(|(order, kept)| (if order < 2 { Left::Known } else { Left::Unknown }, kept)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_spans_before_do_not_show(spans in prop::collection::vec(prop::collection::vec(some_name(), 0..12), 0..20)) {
+            let mut frame = Frame::default();
+            for (number, span) in (0..).zip(&spans) {
+                let value = |place: i64| number * 100 + place;
+                let attributes: Vec<_> =
+                    (0..).zip(span).map(|(place, name)| KeyValue::new(name.clone(), value(place))).collect();
+                frame.read(&attributes);
+                let mut left = Vec::new();
+                frame.left(&attributes, |known, written, attribute| {
+                    let quoted = serde_json::to_string(attribute.key.as_str()).unwrap();
+                    assert!(written.is_none_or(|name| name.member() == format!(",{quoted}:")));
+                    left.push((known, attribute));
+                });
+                prop_assert_eq!(&left, &plain_left(&attributes));
+                for (convention, known) in CONVENTIONS.iter().enumerate() {
+                    let is_there = left.iter().any(|(_, attribute)| match plain_target(attribute.key.as_str()) {
+                        Target::Slot { convention: of, .. } | Target::Family { convention: of, .. } => usize::from(of) == convention,
+                        Target::Unknown => false,
+                    });
+                    prop_assert_eq!(frame.has(convention), is_there);
+                    for (key, name) in known.keys.iter().enumerate() {
+                        let last = attributes.iter().rfind(|attribute| attribute.key.as_str() == *name);
+                        prop_assert_eq!(frame.view(&attributes, convention).take(key), last.map(|last| &last.value));
                     }
                 }
             }

@@ -187,9 +187,13 @@ impl Usage {
             return;
         }
         let (input, output, total) = self.sums(context, total);
-        members.tokens("input_tokens", Some(input));
-        members.tokens("output_tokens", Some(output));
-        members.tokens("total_tokens", Some(total));
+        for (name, tokens) in
+            [("\"input_tokens\":", input), (",\"output_tokens\":", output), (",\"total_tokens\":", total)]
+        {
+            members.out.push_str(name);
+            write_i64(members.out, tokens);
+        }
+        members.empty = false;
 
         let tier = match context.service_tier {
             Some("priority") => Some(["priority", "priority_cache_read", "priority_reasoning"]),

@@ -37,6 +37,11 @@ impl<'a> Ready<'a> {
     pub(crate) fn new(member: &'a str, hash: u64) -> Self {
         Self { member, hash }
     }
+
+    #[cfg(test)]
+    pub(crate) fn member(self) -> &'a str {
+        self.member
+    }
 }
 
 impl Object {
