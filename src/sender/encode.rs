@@ -4,13 +4,13 @@ pub(crate) use super::multipart::Operation;
 use super::multipart::{begin_json, end_json, json_head, push_json, push_part};
 use crate::json::scan::plain_length;
 use crate::json::{is_short_and_plain, write_string, Object};
-use crate::run::{Feedback, Project, Run};
+use crate::run::{Feedback, Project, Run, RunType};
 
 /// What every run of this sender shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// `","session_name":"…"`, with the name of the configured project.
-    project: String,
+    /// `","run_type":"…","session_name":"…"`, with the name of the configured project, for each type of run.
+    types: [String; RunType::ALL.len()],
     /// `"runtime":{"sdk":…,"language":"rust",…}}`: the end of `extra`, written once a process.
     runtime: String,
 }
@@ -29,9 +29,12 @@ impl Shared {
         }
         let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         runtime.insert_str("platform", &platform);
-        let mut name = String::from("\",\"session_name\":");
-        write_string(&mut name, project);
-        Self { project: name, runtime: format!("\"runtime\":{{{}}}}}", runtime.members()) }
+        let types = RunType::ALL.map(|run_type| {
+            let mut text = format!("\",\"run_type\":\"{run_type}\",\"session_name\":");
+            write_string(&mut text, project);
+            text
+        });
+        Self { types, runtime: format!("\"runtime\":{{{}}}}}", runtime.members()) }
     }
 }
 
@@ -97,20 +100,9 @@ fn push_main(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8
     }
     push(body, "\",\"name\":\"");
     push_escaped(body, &run.name);
-    push(body, "\",\"run_type\":\"");
-    push(body, run.run_type.as_str());
     match &run.project {
-        None => push(body, &shared.project),
-        Some(Project::Id(id)) => {
-            push(body, "\",\"session_id\":\"");
-            body.extend_from_slice(&id.text());
-            push(body, "\"");
-        }
-        Some(Project::Name(name)) => {
-            push(body, "\",\"session_name\":\"");
-            push_escaped(body, name);
-            push(body, "\"");
-        }
+        None => push(body, &shared.types[run.run_type as usize]),
+        Some(project) => push_project(body, run.run_type, project),
     }
     if let Some(example) = run.reference_example_id {
         push(body, ",\"reference_example_id\":\"");
@@ -130,6 +122,23 @@ fn push_main(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8
         None => push(body, "}"),
     }
     end_json(body, begin);
+}
+
+/// Appends the type and a project that is not the configured one.
+fn push_project(body: &mut Vec<u8>, run_type: RunType, project: &Project) {
+    push(body, "\",\"run_type\":\"");
+    push(body, run_type.as_str());
+    match project {
+        Project::Id(id) => {
+            push(body, "\",\"session_id\":\"");
+            body.extend_from_slice(&id.text());
+        }
+        Project::Name(name) => {
+            push(body, "\",\"session_name\":\"");
+            push_escaped(body, name);
+        }
+    }
+    push(body, "\"");
 }
 
 fn push_extra(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
