@@ -88,6 +88,6 @@ pub(super) fn note(draft: &mut Draft<'_>, messages: &mut Messages) {
         draft.extra.metadata.insert_bool("conversation_compacted", true);
     }
     for attachment in messages.take_attachments() {
-        super::attachment::add_referred(&mut draft.attachments, attachment);
+        super::attachment::add_referred(draft.attachments, attachment);
     }
 }

@@ -135,13 +135,13 @@ fn six_digits(number: u32) -> [u8; 6] {
     const DIGITS: u64 = 0x0000_000F_0000_000F;
     let halves = u64::from(number / 1000) | u64::from(number % 1000) << 32;
     // Of what is below 1000 that is a hundredth, of what is below 100 a tenth.
-    let hundreds = (halves * 41 >> 12) & DIGITS;
+    let hundreds = ((halves * 41) >> 12) & DIGITS;
     let rest = halves - hundreds * 100;
-    let tens = (rest * 103 >> 10) & DIGITS;
+    let tens = ((rest * 103) >> 10) & DIGITS;
     let ones = rest - tens * 10;
     let digits = (hundreds | tens << 8 | ones << 16) + 0x0030_3030_0030_3030;
-    let [a, b, c, _, d, e, f, _] = digits.to_le_bytes();
-    [a, b, c, d, e, f]
+    let digits = digits.to_le_bytes();
+    [digits[0], digits[1], digits[2], digits[4], digits[5], digits[6]]
 }
 
 #[cfg(test)]

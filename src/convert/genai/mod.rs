@@ -165,7 +165,7 @@ fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
     for key in [Key::Provider, Key::System] {
         view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     let mut named = false;
     for (key, metadata) in [(Key::RequestModel, None), (Key::ResponseModel, Some(name!("response_model")))] {
         view.take_if(key, |value| {

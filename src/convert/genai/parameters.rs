@@ -9,7 +9,7 @@ use crate::json::name;
 
 /// Moves the parameters into `invocation_params`, and those that LangSmith filters by into the metadata.
 pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     for (key, name, metadata) in [
         (Key::Temperature, name!("temperature"), Some(name!("ls_temperature"))),
         (Key::MaxTokens, name!("max_tokens"), Some(name!("ls_max_tokens"))),
