@@ -1,6 +1,8 @@
-//! What the conversations before became. Each call of an agent sends all that was said so far once more: the
-//! messages that are known already are copied, and only the new ones read and written.
+//! What was read before, and what it became. Each call of an agent sends all that was said so far once more: the
+//! messages that a list begins with as another did are copied, and only the new ones read and written. Of those
+//! some were read before as well, elsewhere: [`Said`] knows them.
 
+use super::said::Said;
 use super::{Mark, Messages, Side};
 
 /// Lists shorter than this are read again sooner than they are found.
@@ -9,10 +11,11 @@ const SHORT: usize = 1024;
 const MOST: usize = 8;
 const MUCH: usize = 1 << 20;
 
-/// The last conversations, the latest at the end.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
+    /// The last ones, the latest at the end.
     conversations: Vec<Conversation>,
+    pub(super) said: Said,
 }
 
 /// Messages that were read one after the other, and what they became.
@@ -155,7 +158,6 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Memory;
     use super::*;
     use proptest::prelude::*;
     use serde_json::{json, Value};
@@ -166,12 +168,11 @@ mod tests {
         if let Some(instructions) = instructions {
             messages.push_system(instructions);
         }
-        let mut out = String::new();
-        messages.write_to(&mut out);
+        let out = messages.list().to_owned();
         let files: Vec<_> = messages.take_attachments().into_iter().map(|file| (file.name, file.content)).collect();
         let beside =
             (read, messages.is_compacted(), messages.finish_reasons().to_vec(), messages.count, messages.first);
-        (format!("{out} {beside:?} {files:?}"), messages.into_memory().history)
+        (format!("{out} {beside:?} {files:?}"), messages.into_history())
     }
 
     fn any_message() -> impl Strategy<Value = Value> {
@@ -241,8 +242,8 @@ mod tests {
                 if wrapped {
                     list = format!("{{\"messages\": {list} }}");
                 }
-                let memory = Memory { written: "old".to_owned(), history };
-                let (with, kept) = read(Messages::inputs().with_memory(memory), &list, instructions.as_deref());
+                let messages = Messages::inputs().with_memory("old".to_owned(), history);
+                let (with, kept) = read(messages, &list, instructions.as_deref());
                 let (without, _) = read(Messages::inputs(), &list, instructions.as_deref());
                 prop_assert_eq!(with, without);
                 history = kept;
@@ -256,7 +257,7 @@ mod tests {
     }
 
     fn keep(history: History, messages: &[String]) -> History {
-        read(Messages::inputs().with_memory(Memory { written: String::new(), history }), &list(messages), None).1
+        read(Messages::inputs().with_memory(String::new(), history), &list(messages), None).1
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod part;
 mod parts;
 mod providers;
 mod read;
+mod said;
 mod tools;
 mod vercel;
 mod write;
@@ -26,6 +27,7 @@ mod write;
 pub(super) use conversation::split_conversation;
 pub(super) use documents::{joined_text, write_documents};
 pub(super) use flat::split_number;
+pub(super) use history::History;
 pub(super) use indexed::is_indexed;
 pub(super) use livekit::other_items;
 pub(super) use openinference::is_whole_tool;
@@ -36,14 +38,16 @@ pub(super) use vercel::Answer;
 use crate::json::write_string;
 use crate::run::Attachment;
 use attachments::Attachments;
-use history::History;
+
+/// Begins the object that messages become.
+const OPEN: &str = "{\"messages\":[";
 
 /// A list of chat messages, written as they come.
 pub(crate) struct Messages {
     side: Side,
-    /// The messages, with commas between them.
+    /// Nothing, or [`OPEN`] and the messages with commas between them.
     written: String,
-    /// Kept from one list to the next, where somebody keeps the [`Memory`].
+    /// What was read before, where somebody keeps it.
     history: Option<History>,
     count: usize,
     /// Where the first message ends.
@@ -72,13 +76,6 @@ impl Side {
             Self::Outputs => "assistant",
         }
     }
-}
-
-/// What one list of messages leaves to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) written: String,
-    history: History,
 }
 
 /// How far the messages were, to go back to.
@@ -127,11 +124,11 @@ impl Messages {
         }
     }
 
-    /// Writes into memory that was used before.
-    pub(crate) fn with_memory(mut self, memory: Memory) -> Self {
-        self.written = memory.written;
+    /// Writes into memory that was used before, and copies what was read before.
+    pub(crate) fn with_memory(mut self, text: String, history: History) -> Self {
+        self.written = text;
         self.written.clear();
-        self.history = Some(memory.history);
+        self.history = Some(history);
         self
     }
 
@@ -140,9 +137,9 @@ impl Messages {
         self.of_agent = of_agent;
     }
 
-    /// The memory, to use it again.
-    pub(crate) fn into_memory(self) -> Memory {
-        Memory { written: self.written, history: self.history.unwrap_or_default() }
+    /// What is known now, for the messages to come.
+    pub(crate) fn into_history(self) -> History {
+        self.history.unwrap_or_default()
     }
 
     /// Sets how many bytes of base64 may stand inline; longer ones become attachments.
@@ -158,15 +155,22 @@ impl Messages {
 
     /// Whether this piece of JSON stands somewhere in the messages.
     pub(crate) fn contains(&self, json: &str) -> bool {
-        self.written.contains(json)
+        self.list().contains(json)
     }
 
-    /// Appends `[…]`.
-    pub(crate) fn write_to(&self, out: &mut String) {
-        out.reserve(self.written.len() + 2);
-        out.push('[');
-        out.push_str(&self.written);
-        out.push(']');
+    /// Takes the messages, as the first member of an object that is still open.
+    pub(crate) fn take_object(&mut self) -> String {
+        let mut object = std::mem::take(&mut self.written);
+        if object.is_empty() {
+            object.push_str(OPEN);
+        }
+        object.push(']');
+        object
+    }
+
+    /// The messages, with commas between them.
+    fn list(&self) -> &str {
+        self.written.get(OPEN.len()..).unwrap_or_default()
     }
 
     /// Why the model stopped, by the first message that says so.
@@ -205,9 +209,7 @@ impl Messages {
 
     /// Opens a message and answers where it begins.
     fn begin_message(&mut self, role: &str) -> usize {
-        if !self.written.is_empty() {
-            self.written.push(',');
-        }
+        self.written.push_str(if self.written.is_empty() { OPEN } else { "," });
         let start = self.written.len();
         self.written.push_str("{\"role\":");
         write_string(&mut self.written, role);
@@ -217,13 +219,13 @@ impl Messages {
     fn end_message(&mut self, start: usize) {
         self.written.push('}');
         let repeats = std::mem::take(&mut self.instructions)
-            && start > 0
-            && write::same_message(&self.written[..start - 1], &self.written[start..]);
+            && start > OPEN.len()
+            && write::same_message(&self.written[OPEN.len()..start - 1], &self.written[start..]);
         if repeats {
             self.written.truncate(start - 1);
         } else {
             self.count += 1;
-            if start == 0 {
+            if start == OPEN.len() {
                 self.first = self.written.len();
             }
         }

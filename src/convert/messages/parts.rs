@@ -3,31 +3,48 @@
 use super::history::History;
 use super::part::{Kind, Part};
 use super::read::{decode, is_object, is_string, Members};
+use super::said::Said;
 use super::write::{role_of, same_message, write_escaped, write_name};
-use super::Messages;
+use super::{Messages, Side, OPEN};
 use crate::json::scan;
 use crate::json::walk::Walk;
+use std::ops::Range;
 
 /// A message whose parts were read with it, in one go.
 struct Message<'a> {
     members: Members<'a>,
-    /// `None` when there is no list of parts.
-    parts: Option<Vec<Part<'a>>>,
+    parts: Parts<'a>,
+}
+
+enum Parts<'a> {
+    /// Not read as a list, which they may be nevertheless.
+    Unread,
+    Read(Vec<Part<'a>>),
+    /// Said before: their number in [`Said`].
+    Known(usize),
 }
 
 impl<'a> Message<'a> {
     fn read(json: &'a str) -> Option<Self> {
         let mut walk = Walk::new(json);
-        let message = Self::read_next(&mut walk)?;
+        let message = Self::read_next(&mut walk, None)?;
         walk.end()?;
         Some(message)
     }
 
-    fn read_next(walk: &mut Walk<'a>) -> Option<Self> {
-        let mut parts = None;
+    fn read_next(walk: &mut Walk<'a>, said: Option<&Said>) -> Option<Self> {
+        let mut parts = Parts::Unread;
         let members = Members::read_next_with(walk, |walk, name| {
             if name != "parts" {
                 return walk.value();
+            }
+            let known = walk.known(|text| {
+                let (number, length) = said?.find(text)?;
+                parts = Parts::Known(number);
+                Some(length)
+            });
+            if known.is_some() {
+                return known;
             }
             let before = walk.clone();
             let (text, list) = walk.text_of(Part::read_list).map(|(text, list)| (text, Some(list))).or_else(|| {
@@ -35,7 +52,7 @@ impl<'a> Message<'a> {
                 Some((walk.value()?, None))
             })?;
             if text != "null" {
-                parts = list;
+                parts = list.map_or(Parts::Unread, Parts::Read);
             }
             Some(text)
         })?;
@@ -70,7 +87,8 @@ impl Messages {
         if text.is_empty() {
             return;
         }
-        let others = (std::mem::take(&mut self.written), std::mem::take(&mut self.count), self.first);
+        let others =
+            (self.count > 0).then(|| (std::mem::take(&mut self.written), std::mem::take(&mut self.count), self.first));
         if let Some(json) = scan::document(text) {
             if !self.push_instructions(json) {
                 self.push_text("system", instructions);
@@ -80,16 +98,17 @@ impl Messages {
         } else {
             self.push_text("system", instructions);
         }
-        let (others, count, first) = others;
-        self.instructions = count == 0 && self.count == 1;
-        if count == 0 {
+        let Some((others, count, first)) = others else {
+            self.instructions = self.count == 1;
             return;
-        }
-        if self.count == 0 || same_message(&self.written, &others[..first]) {
-            (self.written, self.count, self.first) = (others, count, first);
+        };
+        self.instructions = false;
+        let mut instructions = std::mem::replace(&mut self.written, others);
+        if self.count == 0 || same_message(&instructions[OPEN.len()..], &self.written[OPEN.len()..first]) {
+            (self.count, self.first) = (count, first);
         } else {
-            self.written.push(',');
-            self.written.push_str(&others);
+            instructions.push(',');
+            self.written.insert_str(OPEN.len(), &instructions[OPEN.len()..]);
             self.count += count;
         }
     }
@@ -119,29 +138,32 @@ impl Messages {
         // Some put the list under a version.
         match message.members.get("messages") {
             Some(list) if message.members.rest(&["messages", "version"]).next().is_none() => self.push_list(list),
-            _ => self.push_message(message),
+            _ => {
+                // What it says may be nested deeper than in a list.
+                let history = self.history.take();
+                let pushed = self.push_message(message);
+                self.history = history;
+                pushed
+            }
         }
     }
 
     fn push_list(&mut self, json: &str) -> bool {
-        match self.history.take() {
-            Some(mut history) if History::is_for(json, self) => {
-                let mut conversation = history.take(json);
-                conversation.write(self);
-                let start = conversation.position();
-                let pushed = self.push_list_from(json, start, |messages, read| conversation.push(read, messages));
-                if pushed {
-                    conversation.finish(json, self);
-                    history.keep(conversation);
-                }
-                self.history = Some(history);
-                pushed
-            }
-            history => {
-                self.history = history;
-                self.push_list_from(json, 0, |_, _| {})
+        let is_conversation = History::is_for(json, self);
+        let Some(history) = self.history.as_mut().filter(|_| is_conversation) else {
+            return self.push_list_from(json, 0, |_, _| {});
+        };
+        let mut conversation = history.take(json);
+        conversation.write(self);
+        let start = conversation.position();
+        let pushed = self.push_list_from(json, start, |messages, read| conversation.push(read, messages));
+        if pushed {
+            conversation.finish(json, self);
+            if let Some(history) = &mut self.history {
+                history.keep(conversation);
             }
         }
+        pushed
     }
 
     /// Adds the messages of a list behind a position. `each` is told where one ends.
@@ -150,7 +172,7 @@ impl Messages {
         let mut is_empty = position == 0;
         let pushed = walk.elements_from(position, |walk| {
             is_empty = false;
-            let message = Message::read_next(walk)?;
+            let message = Message::read_next(walk, self.history.as_ref().map(|history| &history.said))?;
             self.push_message(message).then(|| each(self, walk.position()))
         });
         pushed.is_some() && walk.end().is_some() && !is_empty
@@ -168,26 +190,32 @@ impl Messages {
 
     /// Adds what is known to be a message, with the role to take when it has none.
     pub(super) fn push_known_message(&mut self, message: &Members<'_>, default_role: &str) {
-        let parts = message.get("parts").and_then(Part::read_all);
-        self.push_read_message(message, parts, default_role);
+        self.push_read_message(message, Parts::Unread, default_role);
     }
 
-    fn push_read_message(&mut self, message: &Members<'_>, parts: Option<Vec<Part<'_>>>, default_role: &str) {
-        if let Some(reason) = message.get("finish_reason") {
-            self.add_finish_reason(&decode(reason));
-        }
+    fn push_read_message(&mut self, message: &Members<'_>, parts: Parts<'_>, default_role: &str) {
+        let reason = message.get("finish_reason").map(decode).unwrap_or_default();
+        self.add_finish_reason(&reason);
         let role = role_of(message.get("role"), default_role);
         let Some(json) = message.get("parts") else {
             self.copy_message(message, &role);
             return;
         };
-        // Without a list of parts after all, its text is what there is.
-        let mut parts = parts.unwrap_or_else(|| vec![Part::text(json)]);
-        if let Some(content) = message.get("content") {
+        let (content, beside) = (message.get("content"), message.get("tool_calls"));
+        let is_alone = content.is_none() && beside.is_none();
+        let is_all_work = self.of_agent && reason == "stop";
+        let is_read = matches!(parts, Parts::Read(_));
+        let mut parts = match parts {
+            Parts::Known(number) if is_alone && self.push_said(&role, number, is_all_work, message) => return,
+            Parts::Read(parts) => parts,
+            // Without a list of parts after all, its text is what there is.
+            Parts::Known(_) | Parts::Unread => Part::read_all(json).unwrap_or_else(|| vec![Part::text(json)]),
+        };
+        if let Some(content) = content {
             parts.insert(0, Part::text(content));
         }
-        let is_done = message.get("finish_reason").is_some_and(|reason| decode(reason) == "stop");
-        if self.of_agent && is_done && parts.iter().any(|part| part.kind == Kind::ToolCall) {
+        let has_calls = parts.iter().any(|part| part.kind == Kind::ToolCall);
+        if is_all_work && has_calls {
             let is_work = |part: &Part<'_>| matches!(part.kind, Kind::ToolCall | Kind::ToolResult);
             let (work, said): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_work);
             if !said.is_empty() {
@@ -197,7 +225,34 @@ impl Messages {
             }
             parts = work;
         }
-        self.push_turns(&role, &parts, Some(message));
+        if !is_read || !is_alone || parts.iter().any(|part| part.kind == Kind::ToolResult) {
+            self.push_turns(&role, &parts, Some(message));
+            return;
+        }
+        let files = self.attachments.len();
+        let became = self.push_turn(&role, &parts, Some(message));
+        // Of what was said before, a user's words are what an agent may have been asked.
+        let may_come_again = self.side == Side::Outputs || role == "user";
+        // Files are taken out of each list anew.
+        if may_come_again && !self.compacted && self.attachments.len() == files {
+            if let (Some(history), Some(written)) = (&mut self.history, self.written.get(became)) {
+                history.said.keep(json, written, has_calls);
+            }
+        }
+    }
+
+    /// Adds a message whose parts are known. `false` when they have to be read.
+    fn push_said(&mut self, role: &str, number: usize, is_all_work: bool, message: &Members<'_>) -> bool {
+        let start = self.begin_message(role);
+        let known = self.history.as_ref().and_then(|history| history.said.get(number));
+        let Some(known) = known.filter(|known| !(is_all_work && known.has_calls)) else {
+            self.written.truncate(start);
+            return false;
+        };
+        self.written.push_str(&known.written);
+        self.write_rest(message, Self::READ, &["tool_calls"]);
+        self.end_message(start);
+        true
     }
 
     /// A chat message in OpenAI's shape: only the role is changed, and why the model stopped is told elsewhere.
@@ -235,8 +290,10 @@ impl Messages {
         }
     }
 
-    fn push_turn(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) {
+    /// Answers where its content and its calls of tools stand.
+    fn push_turn(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) -> Range<usize> {
         let start = self.begin_message(role);
+        let content = self.written.len();
         self.written.push_str(",\"content\":");
         self.write_content(parts);
         let calls = self.begin_calls();
@@ -245,10 +302,12 @@ impl Messages {
         }
         let beside = message.and_then(|message| message.get("tool_calls")).is_some_and(|json| self.write_calls(json));
         self.end_calls(calls);
+        let said = content..self.written.len();
         if let Some(message) = message {
             self.write_rest(message, if beside { Self::READ_WITH_CALLS } else { Self::READ }, &["tool_calls"]);
         }
         self.end_message(start);
+        said
     }
 
     /// Writes text alone as a string, anything else as blocks. Tool calls stand elsewhere.

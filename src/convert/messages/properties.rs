@@ -223,8 +223,7 @@ impl<'de> serde::Deserialize<'de> for Distinct {
 }
 
 fn check(messages: &mut Messages) {
-    let mut out = String::new();
-    messages.write_to(&mut out);
+    let out = format!("[{}]", messages.list());
     let _: Distinct = serde_json::from_str(&out).unwrap();
     for message in list(messages).as_array().unwrap() {
         assert!(message["role"].is_string(), "{message}");
