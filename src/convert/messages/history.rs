@@ -42,7 +42,7 @@ impl History {
     pub(super) fn is_for(list: &str, messages: &Messages) -> bool {
         let is_fresh = messages.written.is_empty() && messages.finish_reasons.is_empty() && !messages.compacted;
         // What an agent answers comes once, and may be read in another way.
-        is_fresh && list.len() >= SHORT && messages.side == Side::Inputs && !messages.of_agent
+        messages.is_kept && is_fresh && list.len() >= SHORT && messages.side == Side::Inputs && !messages.of_agent
     }
 
     /// The conversation that this list goes on with, or a new one. Those of its messages that are another's as

@@ -6,6 +6,7 @@
 mod attachments;
 mod blocks;
 mod calls;
+mod common;
 mod conversation;
 mod documents;
 mod events;
@@ -47,8 +48,9 @@ pub(crate) struct Messages {
     side: Side,
     /// Nothing, or [`OPEN`] and the messages with commas between them.
     written: String,
-    /// What was read before, where somebody keeps it.
-    history: Option<History>,
+    history: History,
+    /// Whether what is read now is for the history.
+    is_kept: bool,
     count: usize,
     /// Where the first message ends.
     first: usize,
@@ -113,7 +115,8 @@ impl Messages {
         Self {
             side,
             written: String::new(),
-            history: None,
+            history: History::default(),
+            is_kept: false,
             count: 0,
             first: 0,
             instructions: false,
@@ -128,7 +131,8 @@ impl Messages {
     pub(crate) fn with_memory(mut self, text: String, history: History) -> Self {
         self.written = text;
         self.written.clear();
-        self.history = Some(history);
+        self.history = history;
+        self.is_kept = true;
         self
     }
 
@@ -139,7 +143,7 @@ impl Messages {
 
     /// What is known now, for the messages to come.
     pub(crate) fn into_history(self) -> History {
-        self.history.unwrap_or_default()
+        self.history
     }
 
     /// Sets how many bytes of base64 may stand inline; longer ones become attachments.

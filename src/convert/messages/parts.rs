@@ -1,9 +1,10 @@
 //! Messages as GenAI spans of semantic conventions 1.37 and later hold them: `{role, parts}`.
 
+use super::common::Shape;
 use super::history::History;
 use super::part::{Kind, Part};
 use super::read::{decode, is_object, is_string, Members};
-use super::said::Said;
+use super::said::{Said, Which};
 use super::write::{role_of, same_message, write_escaped, write_name};
 use super::{Messages, Side, OPEN};
 use crate::json::scan;
@@ -20,43 +21,43 @@ enum Parts<'a> {
     /// Not read as a list, which they may be nevertheless.
     Unread,
     Read(Vec<Part<'a>>),
-    /// Said before: their number in [`Said`].
-    Known(usize),
+    /// Written already.
+    Said(Which),
 }
 
 impl<'a> Message<'a> {
-    fn read(json: &'a str) -> Option<Self> {
-        let mut walk = Walk::new(json);
-        let message = Self::read_next(&mut walk, None)?;
-        walk.end()?;
-        Some(message)
-    }
-
-    fn read_next(walk: &mut Walk<'a>, said: Option<&Said>) -> Option<Self> {
+    /// Reads the message that comes next. What is `said` in it may be known, if it `is_kept`.
+    fn read(walk: &mut Walk<'a>, said: &mut Said, is_kept: bool) -> Option<Self> {
         let mut parts = Parts::Unread;
         let members = Members::read_next_with(walk, |walk, name| {
             if name != "parts" {
                 return walk.value();
             }
-            let known = walk.known(|text| {
-                let (number, length) = said?.find(text)?;
-                parts = Parts::Known(number);
-                Some(length)
-            });
-            if known.is_some() {
-                return known;
-            }
-            let before = walk.clone();
-            let (text, list) = walk.text_of(Part::read_list).map(|(text, list)| (text, Some(list))).or_else(|| {
-                *walk = before;
-                Some((walk.value()?, None))
-            })?;
+            let (text, read) = walk.text_of(|walk| Parts::read(walk, said, is_kept))?;
             if text != "null" {
-                parts = list.map_or(Parts::Unread, Parts::Read);
+                parts = read;
             }
             Some(text)
         })?;
         Some(Self { members, parts })
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn read(walk: &mut Walk<'a>, said: &mut Said, is_kept: bool) -> Option<Self> {
+        if let Some(known) = is_kept.then(|| said.find(walk)).flatten() {
+            return Some(Self::Said(known));
+        }
+        let before = walk.clone();
+        if let Some(new) = said.read(walk) {
+            return Some(Self::Said(new));
+        }
+        *walk = before.clone();
+        if let Some(parts) = Part::read_list(walk) {
+            return Some(Self::Read(parts));
+        }
+        *walk = before;
+        walk.value().map(|_| Self::Unread)
     }
 }
 
@@ -134,34 +135,28 @@ impl Messages {
         if !is_object(json) {
             return self.push_list(json);
         }
-        let Some(message) = Message::read(json) else { return false };
+        let mut walk = Walk::new(json);
+        // What a message says may be nested deeper when it stands alone.
+        let message = Message::read(&mut walk, &mut self.history.said, false);
+        let Some(message) = message.filter(|_| walk.end().is_some()) else { return false };
         // Some put the list under a version.
         match message.members.get("messages") {
             Some(list) if message.members.rest(&["messages", "version"]).next().is_none() => self.push_list(list),
-            _ => {
-                // What it says may be nested deeper than in a list.
-                let history = self.history.take();
-                let pushed = self.push_message(message);
-                self.history = history;
-                pushed
-            }
+            _ => self.push_message(message, false),
         }
     }
 
     fn push_list(&mut self, json: &str) -> bool {
-        let is_conversation = History::is_for(json, self);
-        let Some(history) = self.history.as_mut().filter(|_| is_conversation) else {
+        if !History::is_for(json, self) {
             return self.push_list_from(json, 0, |_, _| {});
-        };
-        let mut conversation = history.take(json);
+        }
+        let mut conversation = self.history.take(json);
         conversation.write(self);
         let start = conversation.position();
         let pushed = self.push_list_from(json, start, |messages, read| conversation.push(read, messages));
         if pushed {
             conversation.finish(json, self);
-            if let Some(history) = &mut self.history {
-                history.keep(conversation);
-            }
+            self.history.keep(conversation);
         }
         pushed
     }
@@ -172,16 +167,16 @@ impl Messages {
         let mut is_empty = position == 0;
         let pushed = walk.elements_from(position, |walk| {
             is_empty = false;
-            let message = Message::read_next(walk, self.history.as_ref().map(|history| &history.said))?;
-            self.push_message(message).then(|| each(self, walk.position()))
+            let message = Message::read(walk, &mut self.history.said, self.is_kept)?;
+            self.push_message(message, self.is_kept).then(|| each(self, walk.position()))
         });
         pushed.is_some() && walk.end().is_some() && !is_empty
     }
 
-    fn push_message(&mut self, message: Message<'_>) -> bool {
+    fn push_message(&mut self, message: Message<'_>, is_kept: bool) -> bool {
         let Message { members, parts } = message;
         if members.get("parts").is_some() || members.get("role").is_some_and(is_string) {
-            self.push_read_message(&members, parts, self.side.role());
+            self.push_read_message(&members, parts, self.side.role(), is_kept);
             true
         } else {
             self.push_choice_object(&members)
@@ -190,10 +185,10 @@ impl Messages {
 
     /// Adds what is known to be a message, with the role to take when it has none.
     pub(super) fn push_known_message(&mut self, message: &Members<'_>, default_role: &str) {
-        self.push_read_message(message, Parts::Unread, default_role);
+        self.push_read_message(message, Parts::Unread, default_role, false);
     }
 
-    fn push_read_message(&mut self, message: &Members<'_>, parts: Parts<'_>, default_role: &str) {
+    fn push_read_message(&mut self, message: &Members<'_>, parts: Parts<'_>, default_role: &str, is_kept: bool) {
         let reason = message.get("finish_reason").map(decode).unwrap_or_default();
         self.add_finish_reason(&reason);
         let role = role_of(message.get("role"), default_role);
@@ -201,15 +196,21 @@ impl Messages {
             self.copy_message(message, &role);
             return;
         };
-        let (content, beside) = (message.get("content"), message.get("tool_calls"));
-        let is_alone = content.is_none() && beside.is_none();
+        let content = message.get("content");
+        let is_alone = content.is_none() && message.get("tool_calls").is_none();
         let is_all_work = self.of_agent && reason == "stop";
-        let is_read = matches!(parts, Parts::Read(_));
+        // Of what was said before, a user's words are what an agent may have been asked.
+        let is_kept = is_kept && is_alone && (self.side == Side::Outputs || role == "user");
         let mut parts = match parts {
-            Parts::Known(number) if is_alone && self.push_said(&role, number, is_all_work, message) => return,
+            Parts::Said(which) if is_alone && self.push_said(&role, which, is_all_work, message) => {
+                if is_kept && which == Which::New {
+                    self.history.said.keep(json);
+                }
+                return;
+            }
             Parts::Read(parts) => parts,
             // Without a list of parts after all, its text is what there is.
-            Parts::Known(_) | Parts::Unread => Part::read_all(json).unwrap_or_else(|| vec![Part::text(json)]),
+            Parts::Said(_) | Parts::Unread => Part::read_all(json).unwrap_or_else(|| vec![Part::text(json)]),
         };
         if let Some(content) = content {
             parts.insert(0, Part::text(content));
@@ -225,31 +226,29 @@ impl Messages {
             }
             parts = work;
         }
-        if !is_read || !is_alone || parts.iter().any(|part| part.kind == Kind::ToolResult) {
+        if !is_kept || parts.iter().any(|part| part.kind == Kind::ToolResult) {
             self.push_turns(&role, &parts, Some(message));
             return;
         }
         let files = self.attachments.len();
-        let became = self.push_turn(&role, &parts, Some(message));
-        // Of what was said before, a user's words are what an agent may have been asked.
-        let may_come_again = self.side == Side::Outputs || role == "user";
+        let said = self.push_turn(&role, &parts, Some(message));
         // Files are taken out of each list anew.
-        if may_come_again && !self.compacted && self.attachments.len() == files {
-            if let (Some(history), Some(written)) = (&mut self.history, self.written.get(became)) {
-                history.said.keep(json, written, has_calls);
-            }
+        if let Some(written) = self.written.get(said).filter(|_| !self.compacted && self.attachments.len() == files) {
+            let shape = if has_calls { Shape::ContentAndCalls } else { Shape::Content };
+            self.history.said.keep_written(json, written, shape);
         }
     }
 
-    /// Adds a message whose parts are known. `false` when they have to be read.
-    fn push_said(&mut self, role: &str, number: usize, is_all_work: bool, message: &Members<'_>) -> bool {
-        let start = self.begin_message(role);
-        let known = self.history.as_ref().and_then(|history| history.said.get(number));
-        let Some(known) = known.filter(|known| !(is_all_work && known.has_calls)) else {
-            self.written.truncate(start);
-            return false;
+    /// Adds a message whose parts are written already. `false` when they have to be read in another way.
+    fn push_said(&mut self, role: &str, which: Which, is_all_work: bool, message: &Members<'_>) -> bool {
+        let role = match self.history.said.get(which).shape {
+            Shape::Result if message.rest(Self::READ).next().is_some() => return false,
+            Shape::ContentAndCalls if is_all_work => return false,
+            Shape::Result => "tool",
+            Shape::Content | Shape::ContentAndCalls => role,
         };
-        self.written.push_str(&known.written);
+        let start = self.begin_message(role);
+        self.written.push_str(&self.history.said.get(which).written);
         self.write_rest(message, Self::READ, &["tool_calls"]);
         self.end_message(start);
         true

@@ -1,6 +1,8 @@
 //! What messages said, and may say again: an answer goes into the next call and may be what an agent answers, and what
 //! an agent is asked its model is asked. What stands beside the parts may differ, so they are what is known.
 
+use super::common::{self, Shape};
+use crate::json::walk::Walk;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
@@ -9,43 +11,74 @@ const MOST: usize = 16;
 /// How long they are. Shorter ones are read again sooner than they are found.
 const LENGTHS: RangeInclusive<usize> = 128..=32 << 10;
 
-/// The last lists of parts, the latest at the end.
+/// The last lists of parts, and what they became.
 #[derive(Debug, Default)]
-pub(super) struct Said(VecDeque<Piece>);
+pub(super) struct Said {
+    known: VecDeque<Parts>,
+    /// The one that is read now.
+    new: Parts,
+}
 
 #[derive(Debug, Default)]
-pub(super) struct Piece {
+pub(super) struct Parts {
     /// The list as it came.
-    parts: String,
-    /// The members of a message that it became: content, and calls of tools.
+    list: String,
+    /// The members of a message that it became.
     pub(super) written: String,
-    pub(super) has_calls: bool,
+    pub(super) shape: Shape,
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Known(usize),
+    New,
 }
 
 impl Said {
-    /// The list that a text begins with, if it is known: its number, and how long it is.
-    pub(super) fn find(&self, text: &[u8]) -> Option<(usize, usize)> {
-        // Few texts have a bracket just where a list of another ends.
-        let is_known = |parts: &[u8]| text.get(parts.len() - 1) == Some(&b']') && text.starts_with(parts);
-        let number = self.0.iter().position(|piece| is_known(piece.parts.as_bytes()))?;
-        Some((number, self.0[number].parts.len()))
+    pub(super) fn get(&self, which: Which) -> &Parts {
+        match which {
+            Which::Known(number) => &self.known[number],
+            Which::New => &self.new,
+        }
     }
 
-    pub(super) fn get(&self, number: usize) -> Option<&Piece> {
-        self.0.get(number)
+    /// Goes past the list of parts that comes next, if it is known.
+    pub(super) fn find(&self, walk: &mut Walk<'_>) -> Option<Which> {
+        let mut found = None;
+        walk.known(|text| {
+            // Few texts have a bracket just where another list ends.
+            let is_next = |list: &[u8]| text.get(list.len() - 1) == Some(&b']') && text.starts_with(list);
+            let number = self.known.iter().position(|parts| is_next(parts.list.as_bytes()))?;
+            found = Some(Which::Known(number));
+            Some(self.known[number].list.len())
+        })?;
+        found
     }
 
-    /// Keeps a list of parts that was read as a whole.
-    pub(super) fn keep(&mut self, parts: &str, written: &str, has_calls: bool) {
-        if !LENGTHS.contains(&parts.len()) || written.len() > *LENGTHS.end() {
+    /// Reads and writes the list of parts that comes next, if all of them are common.
+    pub(super) fn read(&mut self, walk: &mut Walk<'_>) -> Option<Which> {
+        self.new.written.clear();
+        self.new.shape = common::write(walk, &mut self.new.written)?;
+        Some(Which::New)
+    }
+
+    /// Keeps the new ones.
+    pub(super) fn keep(&mut self, list: &str) {
+        if !LENGTHS.contains(&list.len()) || self.new.written.len() > *LENGTHS.end() {
             return;
         }
+        list.clone_into(&mut self.new.list);
         // The oldest has to go, and leaves its memory.
-        let oldest = if self.0.len() == MOST { self.0.pop_front() } else { None };
-        let mut piece = oldest.unwrap_or_default();
-        parts.clone_into(&mut piece.parts);
-        written.clone_into(&mut piece.written);
-        piece.has_calls = has_calls;
-        self.0.push_back(piece);
+        let oldest = if self.known.len() == MOST { self.known.pop_front() } else { None };
+        let new = std::mem::replace(&mut self.new, oldest.unwrap_or_default());
+        self.known.push_back(new);
+    }
+
+    /// Keeps parts that were written elsewhere.
+    pub(super) fn keep_written(&mut self, list: &str, written: &str, shape: Shape) {
+        written.clone_into(&mut self.new.written);
+        self.new.shape = shape;
+        self.keep(list);
     }
 }

@@ -1,0 +1,107 @@
+//! The parts that most messages have: texts and then calls of tools, or what one tool answered. They are written while
+//! they are read, as what the general way through [`Part`](super::part::Part) makes of them.
+
+use super::read::escaped;
+use super::write::write_as_string;
+use crate::json::walk::Walk;
+
+/// What parts are together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shape {
+    #[default]
+    Content,
+    ContentAndCalls,
+    /// A tool's answer, a message of its own.
+    Result,
+}
+
+const TYPES: [&str; 3] = ["\"text\"", "\"tool_call\"", "\"tool_call_response\""];
+
+/// The members that such a part may have.
+#[derive(Default)]
+struct Members<'a> {
+    kind: Option<&'a str>,
+    text: Option<&'a str>,
+    id: Option<&'a str>,
+    name: Option<&'a str>,
+    arguments: Option<&'a str>,
+    response: Option<&'a str>,
+}
+
+impl<'a> Members<'a> {
+    fn read(walk: &mut Walk<'a>) -> Option<Self> {
+        let mut members = Self::default();
+        walk.members(|walk, name, _| {
+            let member = match name {
+                "\"type\"" => &mut members.kind,
+                "\"content\"" | "\"text\"" => &mut members.text,
+                "\"id\"" => &mut members.id,
+                "\"name\"" => &mut members.name,
+                "\"arguments\"" => &mut members.arguments,
+                "\"response\"" => &mut members.response,
+                _ => return None,
+            };
+            // A name that comes twice, or with nothing, is not common.
+            let value = walk.value().filter(|value| *value != "null" && member.is_none())?;
+            *member = Some(value);
+            (name != "\"type\"" || TYPES.contains(&value)).then_some(())
+        })?;
+        Some(members)
+    }
+}
+
+/// Writes the list of parts that comes next as members of a message, its role left out. `None` when a part is among
+/// them that is not common.
+pub(super) fn write(walk: &mut Walk<'_>, out: &mut String) -> Option<Shape> {
+    const CONTENT: &str = ",\"content\":\"";
+    let start = out.len();
+    out.push_str(CONTENT);
+    let mut shape = Shape::Content;
+    let mut is_first = true;
+    walk.elements(|walk| {
+        let Members { kind, text, id, name, arguments, response } = Members::read(walk)?;
+        match (kind.unwrap_or("\"text\""), shape, text, name, response) {
+            ("\"text\"", Shape::Content, Some(text), None, None) if id.or(arguments).is_none() => {
+                let text = escaped(text)?;
+                if !text.is_empty() && out.len() > start + CONTENT.len() {
+                    out.push_str("\\n");
+                }
+                out.push_str(text);
+            }
+            ("\"tool_call\"", Shape::Content | Shape::ContentAndCalls, None, Some(name), None) => {
+                out.push_str(if shape == Shape::Content { "\",\"tool_calls\":[{" } else { ",{" });
+                shape = Shape::ContentAndCalls;
+                if let Some(id) = id {
+                    out.push_str("\"id\":");
+                    out.push_str(id);
+                    out.push(',');
+                }
+                out.push_str("\"type\":\"function\",\"function\":{\"name\":");
+                write_as_string(out, name);
+                out.push_str(",\"arguments\":");
+                write_as_string(out, arguments.unwrap_or("\"{}\""));
+                out.push_str("}}");
+            }
+            // A list may be blocks.
+            ("\"tool_call_response\"", Shape::Content, None, None, Some(response))
+                if is_first && arguments.is_none() && !response.starts_with('[') =>
+            {
+                shape = Shape::Result;
+                out.truncate(start);
+                out.push_str(",\"tool_call_id\":");
+                out.push_str(id?);
+                out.push_str(",\"content\":");
+                write_as_string(out, response);
+            }
+            _ => return None,
+        }
+        is_first = false;
+        Some(())
+    })?;
+    match shape {
+        Shape::Content => out.push('"'),
+        Shape::ContentAndCalls => out.push(']'),
+        Shape::Result => {}
+    }
+    Some(shape)
+}
