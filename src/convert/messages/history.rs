@@ -175,24 +175,49 @@ mod tests {
         (format!("{out} {beside:?} {files:?}"), messages.into_history())
     }
 
-    fn any_message() -> impl Strategy<Value = Value> {
+    fn any_parts() -> impl Strategy<Value = Value> {
         let text =
             || prop_oneof![3 => "[a-c \"é]{0,3}", 1 => Just("long ".repeat(300)), 1 => Just("AAEC".repeat(9000))];
         let part = prop_oneof![
             4 => text().prop_map(|text| json!({"type": "text", "content": text})),
+            1 => text().prop_map(|text| json!({"type": "reasoning", "content": text})),
             1 => text().prop_map(|text| json!({"type": "compaction", "content": text})),
             1 => text().prop_map(|text| json!({"type": "tool_call", "id": "c", "name": "f", "arguments": {"a": text}})),
             1 => text().prop_map(|text| json!({"type": "tool_call_response", "id": "c", "response": [text]})),
+            1 => text().prop_map(|text| json!({"type": "tool_call_response", "id": "c", "response": {"a": text}})),
             1 => text().prop_map(|text| json!({"type": "blob", "mime_type": "image/png", "content": text})),
         ];
-        let parts = prop::collection::vec(part, 0..3);
+        prop::collection::vec(part, 0..3).prop_map(Value::from)
+    }
+
+    fn any_message() -> impl Strategy<Value = Value> {
         let role = prop::sample::select(vec!["user", "assistant", "system"]);
         let reason = prop::sample::select(vec![None, Some("stop"), Some("length")]);
         prop_oneof![
-            9 => (role, parts, reason).prop_map(|(role, parts, reason)| json!({"role": role, "parts": parts, "finish_reason": reason})),
+            9 => (role, any_parts(), reason).prop_map(|(role, parts, reason)| json!({"role": role, "parts": parts, "finish_reason": reason})),
             1 => Just(json!({"message": {"content": "x"}})),
             1 => prop::sample::select(vec![json!(7), json!({})]),
         ]
+    }
+
+    /// A message that says what is yet to be said, in its place a `#` and the number.
+    fn any_speaker() -> impl Strategy<Value = String> {
+        let role = prop::sample::select(vec!["\"role\":\"user\",", "\"role\":\"assistant\",", "\"role\":\"system\",", ""]);
+        let beside = prop_oneof![
+            3 => Just(""),
+            2 => Just(",\"finish_reason\":\"stop\""),
+            1 => prop::sample::select(vec![
+                ",\"id\":1",
+                ",\"content\":\"c\"",
+                ",\"tool_calls\":[{\"name\":\"f\"}]",
+                ",\"tool_calls\":7",
+                ",\"parts\":[]",
+                ",\"parts\":null",
+                ",\"parts\":\"x\"",
+                "x",
+            ]),
+        ];
+        (role, 0..4_usize, beside).prop_map(|(role, number, beside)| format!("{{{role}\"parts\": #{number}{beside}}}"))
     }
 
     /// What happens to one of a few conversations before it is sent again.
@@ -245,6 +270,39 @@ mod tests {
                 let messages = Messages::inputs().with_memory("old".to_owned(), history);
                 let (with, kept) = read(messages, &list, instructions.as_deref());
                 let (without, _) = read(Messages::inputs(), &list, instructions.as_deref());
+                prop_assert_eq!(with, without);
+                history = kept;
+            }
+        }
+
+        #[test]
+        fn what_was_said_is_read_as_without_a_history(
+            said in prop::collection::vec(any_parts(), 4),
+            lists in prop::collection::vec(
+                (any::<bool>(), any::<bool>(), prop::collection::vec(any_speaker(), 1..4), 0..8_u8, any::<prop::sample::Index>()),
+                1..16,
+            ),
+        ) {
+            let mut history = History::default();
+            for (is_output, of_agent, speakers, shape, at) in lists {
+                let mut list = format!("[{}]", speakers.join(", "));
+                if shape == 0 {
+                    list.clone_from(&speakers[0]);
+                }
+                for (number, parts) in said.iter().enumerate() {
+                    list = list.replace(&format!("#{number}"), &parts.to_string());
+                }
+                if shape == 1 {
+                    let places: Vec<_> = (0..list.len()).filter(|&at| list.is_char_boundary(at)).collect();
+                    list.truncate(*at.get(&places));
+                }
+                let messages = || {
+                    let mut messages = if is_output { Messages::outputs() } else { Messages::inputs() };
+                    messages.are_of_agent(of_agent);
+                    messages
+                };
+                let (with, kept) = read(messages().with_memory(String::new(), history), &list, None);
+                let (without, _) = read(messages(), &list, None);
                 prop_assert_eq!(with, without);
                 history = kept;
             }

@@ -28,18 +28,21 @@ enum Parts<'a> {
 impl<'a> Message<'a> {
     /// Reads the message that comes next. What is `said` in it may be known, if it `is_kept`.
     fn read(walk: &mut Walk<'a>, said: &mut Said, is_kept: bool) -> Option<Self> {
-        let mut parts = Parts::Unread;
+        let mut parts = None;
         let members = Members::read_next_with(walk, |walk, name| {
             if name != "parts" {
                 return walk.value();
             }
-            let (text, read) = walk.text_of(|walk| Parts::read(walk, said, is_kept))?;
-            if text != "null" {
-                parts = read;
+            if parts.is_some() {
+                // Which of the two counts is seen when both are known.
+                parts = Some(Parts::Unread);
+                return walk.value();
             }
+            let (text, read) = walk.text_of(|walk| Parts::read(walk, said, is_kept))?;
+            parts = Some(read);
             Some(text)
         })?;
-        Some(Self { members, parts })
+        Some(Self { members, parts: parts.unwrap_or(Parts::Unread) })
     }
 }
 

@@ -339,7 +339,7 @@ proptest! {
     fn common_parts_become_what_all_parts_do(
         parts in prop::collection::vec(any_common_part(), 0..4),
         role in prop::sample::select(vec!["user", "assistant"]),
-        beside in prop::sample::select(vec!["", ",\"finish_reason\":\"stop\"", ",\"id\":1,\"name\":\"n\"", ",\"content\":\"c\"", ",\"tool_calls\":[{\"name\":\"f\"}]"]),
+        beside in prop::sample::select(vec!["", ",\"finish_reason\":\"stop\"", ",\"id\":1,\"name\":\"n\"", ",\"content\":\"c\"", ",\"tool_calls\":[{\"name\":\"f\"}]", ",\"parts\":null"]),
         of_agent: bool,
     ) {
         let message = format!("{{\"role\":\"{role}\",\"parts\":[{}]{beside}}}", parts.join(","));

@@ -82,3 +82,51 @@ impl Said {
         self.keep(list);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{History, Messages, Side};
+    use super::*;
+
+    /// How many lists of parts are known after this one was read as well.
+    fn known(history: &mut History, side: Side, role: &str, text: &str) -> usize {
+        let mut messages = Messages::on(side).with_memory(String::new(), std::mem::take(history));
+        let list = format!(r#"[{{"role":"{role}","parts":[{{"type":"text","content":"{text}"}}]}}]"#);
+        assert!(messages.push_parts(&list));
+        *history = messages.into_history();
+        history.said.known.len()
+    }
+
+    #[test]
+    fn what_is_known_is_not_read_again() {
+        let [question, answer] = ["?", "!"].map(|text| text.repeat(200));
+        let mut history = History::default();
+        let mut known = |side, role, text: &str| known(&mut history, side, role, text);
+        assert_eq!(known(Side::Inputs, "user", &question), 1);
+        assert_eq!(known(Side::Outputs, "assistant", &answer), 2);
+        // The same is not kept twice, so it was found.
+        assert_eq!(known(Side::Outputs, "model", &answer), 2);
+        assert_eq!(known(Side::Inputs, "user", &question), 2);
+        // It goes on in another way.
+        assert_eq!(known(Side::Outputs, "assistant", &format!("{answer} ")), 3);
+        // These come with their conversation.
+        assert_eq!(known(Side::Inputs, "system", &"s".repeat(200)), 3);
+        assert_eq!(known(Side::Inputs, "assistant", &"a".repeat(200)), 3);
+    }
+
+    #[test]
+    fn keeps_the_last_ones_and_not_much() {
+        let mut history = History::default();
+        let mut known = |text: &str| known(&mut history, Side::Outputs, "assistant", text);
+        assert_eq!(known("short"), 0);
+        assert_eq!(known(&"long ".repeat(10_000)), 0);
+        for number in 0..40 {
+            assert_eq!(known(&format!("{number} ").repeat(100)), MOST.min(number + 1));
+        }
+        let is_known = |history: &History, number| {
+            let text = format!("{number} ").repeat(100);
+            history.said.known.iter().any(|parts| parts.list.contains(&text))
+        };
+        assert!(is_known(&history, 39) && is_known(&history, 40 - MOST) && !is_known(&history, 39 - MOST));
+    }
+}
