@@ -1,7 +1,8 @@
 //! The parts that most messages have: texts and then calls of tools, or what one tool answered. They are written while
 //! they are read, as what the general way through [`Part`](super::part::Part) makes of them.
 
-use super::read::escaped;
+use super::read::{escaped, Members};
+use super::said::{Said, Which};
 use super::write::write_as_string;
 use crate::json::walk::Walk;
 
@@ -17,9 +18,50 @@ pub(super) enum Shape {
 
 const TYPES: [&str; 3] = ["\"text\"", "\"tool_call\"", "\"tool_call_response\""];
 
+/// A message of such parts, or of parts that are known.
+pub(super) struct Message<'a> {
+    pub(super) role: Option<&'a str>,
+    pub(super) finish_reason: Option<&'a str>,
+    /// The parts as they came.
+    pub(super) list: &'a str,
+    pub(super) parts: Which,
+    /// What stands beside.
+    pub(super) rest: Members<'a>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads the message that comes next. What is `said` in it may be known, if it `is_kept`.
+    pub(super) fn read(walk: &mut Walk<'a>, said: &mut Said, is_kept: bool) -> Option<Self> {
+        let (mut role, mut finish_reason, mut parts) = (None, None, None);
+        let mut rest = Members::default();
+        walk.members(|walk, name, has_escapes| {
+            match name {
+                "\"role\"" if role.is_none() => role = Some(walk.value()?),
+                "\"finish_reason\"" if finish_reason.is_none() => finish_reason = Some(walk.value()?),
+                "\"parts\"" if parts.is_none() => {
+                    let read = |walk: &mut Walk<'_>| {
+                        let known = if is_kept { said.find(walk) } else { None };
+                        known.or_else(|| said.read(walk))
+                    };
+                    parts = Some(walk.text_of(read)?);
+                }
+                // Twice, in another shape, or no message at all.
+                "\"role\"" | "\"finish_reason\"" | "\"parts\"" | "\"content\"" | "\"tool_calls\"" | "\"message\""
+                | "\"messages\"" => return None,
+                _ if has_escapes => return None,
+                _ => rest.push(escaped(name)?, walk.value()?),
+            }
+            Some(())
+        })?;
+        let (list, parts) = parts?;
+        let told = |value: &&str| *value != "null";
+        Some(Self { role: role.filter(told), finish_reason: finish_reason.filter(told), list, parts, rest })
+    }
+}
+
 /// The members that such a part may have.
 #[derive(Default)]
-struct Members<'a> {
+struct Part<'a> {
     kind: Option<&'a str>,
     text: Option<&'a str>,
     id: Option<&'a str>,
@@ -28,7 +70,7 @@ struct Members<'a> {
     response: Option<&'a str>,
 }
 
-impl<'a> Members<'a> {
+impl<'a> Part<'a> {
     fn read(walk: &mut Walk<'a>) -> Option<Self> {
         let mut members = Self::default();
         walk.members(|walk, name, _| {
@@ -59,7 +101,7 @@ pub(super) fn write(walk: &mut Walk<'_>, out: &mut String) -> Option<Shape> {
     let mut shape = Shape::Content;
     let mut is_first = true;
     walk.elements(|walk| {
-        let Members { kind, text, id, name, arguments, response } = Members::read(walk)?;
+        let Part { kind, text, id, name, arguments, response } = Part::read(walk)?;
         match (kind.unwrap_or("\"text\""), shape, text, name, response) {
             ("\"text\"", Shape::Content, Some(text), None, None) if id.or(arguments).is_none() => {
                 let text = escaped(text)?;

@@ -4,6 +4,7 @@
 
 use super::said::Said;
 use super::{Mark, Messages, Side};
+use std::borrow::Cow;
 
 /// Lists shorter than this are read again sooner than they are found.
 const SHORT: usize = 1024;
@@ -24,7 +25,7 @@ pub(super) struct Conversation {
     /// The list as it came, up to the end of the last message.
     list: String,
     written: String,
-    finish_reasons: Vec<String>,
+    finish_reasons: Vec<Cow<'static, str>>,
     ends: Vec<End>,
 }
 
@@ -119,7 +120,7 @@ impl Conversation {
     }
 
     fn size(&self) -> usize {
-        let lists = size_of::<End>() * self.ends.capacity() + size_of::<String>() * self.finish_reasons.capacity();
+        let lists = size_of::<End>() * self.ends.capacity() + size_of::<Cow<'_, str>>() * self.finish_reasons.capacity();
         self.list.capacity() + self.written.capacity() + lists
     }
 

@@ -39,6 +39,7 @@ pub(super) use vercel::Answer;
 use crate::json::write_string;
 use crate::run::Attachment;
 use attachments::Attachments;
+use std::borrow::Cow;
 
 /// Begins the object that messages become.
 const OPEN: &str = "{\"messages\":[";
@@ -56,7 +57,7 @@ pub(crate) struct Messages {
     first: usize,
     /// The only message so far came from instructions that the next one may repeat.
     instructions: bool,
-    finish_reasons: Vec<String>,
+    finish_reasons: Vec<Cow<'static, str>>,
     compacted: bool,
     /// See [`Self::are_of_agent`].
     of_agent: bool,
@@ -179,11 +180,11 @@ impl Messages {
 
     /// Why the model stopped, by the first message that says so.
     pub(crate) fn finish_reason(&self) -> Option<&str> {
-        self.finish_reasons.first().map(String::as_str)
+        self.finish_reasons.first().map(AsRef::as_ref)
     }
 
     /// Why the model stopped, one for each message that says so.
-    pub(crate) fn finish_reasons(&self) -> &[String] {
+    pub(crate) fn finish_reasons(&self) -> &[Cow<'static, str>] {
         &self.finish_reasons
     }
 
@@ -198,9 +199,11 @@ impl Messages {
     }
 
     fn add_finish_reason(&mut self, reason: &str) {
+        const COMMON: [&str; 6] = ["stop", "tool_calls", "tool_call", "length", "end_turn", "tool_use"];
         // rig says `unknown` where it has none.
         if !reason.is_empty() && reason != "unknown" {
-            self.finish_reasons.push(reason.to_owned());
+            let common = COMMON.into_iter().find(|common| *common == reason);
+            self.finish_reasons.push(common.map_or_else(|| reason.to_owned().into(), Cow::Borrowed));
         }
     }
 

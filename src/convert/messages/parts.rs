@@ -1,10 +1,10 @@
 //! Messages as GenAI spans of semantic conventions 1.37 and later hold them: `{role, parts}`.
 
-use super::common::Shape;
+use super::common::{Message as Common, Shape};
 use super::history::History;
 use super::part::{Kind, Part};
 use super::read::{decode, is_object, is_string, Members};
-use super::said::{Said, Which};
+use super::said::Which;
 use super::write::{role_of, same_message, write_escaped, write_name};
 use super::{Messages, Side, OPEN};
 use crate::json::scan;
@@ -14,53 +14,35 @@ use std::ops::Range;
 /// A message whose parts were read with it, in one go.
 struct Message<'a> {
     members: Members<'a>,
-    parts: Parts<'a>,
-}
-
-enum Parts<'a> {
-    /// Not read as a list, which they may be nevertheless.
-    Unread,
-    Read(Vec<Part<'a>>),
-    /// Written already.
-    Said(Which),
+    /// `None` when there is no list of parts.
+    parts: Option<Vec<Part<'a>>>,
 }
 
 impl<'a> Message<'a> {
-    /// Reads the message that comes next. What is `said` in it may be known, if it `is_kept`.
-    fn read(walk: &mut Walk<'a>, said: &mut Said, is_kept: bool) -> Option<Self> {
+    fn read(json: &'a str) -> Option<Self> {
+        let mut walk = Walk::new(json);
+        let message = Self::read_next(&mut walk)?;
+        walk.end()?;
+        Some(message)
+    }
+
+    fn read_next(walk: &mut Walk<'a>) -> Option<Self> {
         let mut parts = None;
         let members = Members::read_next_with(walk, |walk, name| {
             if name != "parts" {
                 return walk.value();
             }
-            if parts.is_some() {
-                // Which of the two counts is seen when both are known.
-                parts = Some(Parts::Unread);
-                return walk.value();
+            let before = walk.clone();
+            let (text, list) = walk.text_of(Part::read_list).map(|(text, list)| (text, Some(list))).or_else(|| {
+                *walk = before;
+                Some((walk.value()?, None))
+            })?;
+            if text != "null" {
+                parts = list;
             }
-            let (text, read) = walk.text_of(|walk| Parts::read(walk, said, is_kept))?;
-            parts = Some(read);
             Some(text)
         })?;
-        Some(Self { members, parts: parts.unwrap_or(Parts::Unread) })
-    }
-}
-
-impl<'a> Parts<'a> {
-    fn read(walk: &mut Walk<'a>, said: &mut Said, is_kept: bool) -> Option<Self> {
-        if let Some(known) = is_kept.then(|| said.find(walk)).flatten() {
-            return Some(Self::Said(known));
-        }
-        let before = walk.clone();
-        if let Some(new) = said.read(walk) {
-            return Some(Self::Said(new));
-        }
-        *walk = before.clone();
-        if let Some(parts) = Part::read_list(walk) {
-            return Some(Self::Read(parts));
-        }
-        *walk = before;
-        walk.value().map(|_| Self::Unread)
+        Some(Self { members, parts })
     }
 }
 
@@ -139,9 +121,12 @@ impl Messages {
             return self.push_list(json);
         }
         let mut walk = Walk::new(json);
-        // What a message says may be nested deeper when it stands alone.
-        let message = Message::read(&mut walk, &mut self.history.said, false);
-        let Some(message) = message.filter(|_| walk.end().is_some()) else { return false };
+        // What a message says may be nested deeper when it stands alone, so it is no matter for the history.
+        let message = Common::read(&mut walk, &mut self.history.said, false).filter(|_| walk.end().is_some());
+        if message.is_some_and(|message| self.push_common(&message, false)) {
+            return true;
+        }
+        let Some(message) = Message::read(json) else { return false };
         // Some put the list under a version.
         match message.members.get("messages") {
             Some(list) if message.members.rest(&["messages", "version"]).next().is_none() => self.push_list(list),
@@ -170,10 +155,53 @@ impl Messages {
         let mut is_empty = position == 0;
         let pushed = walk.elements_from(position, |walk| {
             is_empty = false;
-            let message = Message::read(walk, &mut self.history.said, self.is_kept)?;
-            self.push_message(message, self.is_kept).then(|| each(self, walk.position()))
+            let before = walk.clone();
+            let message = Common::read(walk, &mut self.history.said, self.is_kept);
+            if !message.is_some_and(|message| self.push_common(&message, self.is_kept)) {
+                *walk = before;
+                let message = Message::read_next(walk)?;
+                if !self.push_message(message, self.is_kept) {
+                    return None;
+                }
+            }
+            each(self, walk.position());
+            Some(())
         });
         pushed.is_some() && walk.end().is_some() && !is_empty
+    }
+
+    /// Adds a message whose parts are written already. `false`, with nothing added, when they have to be read one by
+    /// one.
+    fn push_common(&mut self, message: &Common<'_>, is_kept: bool) -> bool {
+        let Common { parts, rest, .. } = message;
+        let reason = message.finish_reason.map(decode).unwrap_or_default();
+        let role = role_of(message.role, self.side.role());
+        let role = match self.history.said.get(*parts).shape {
+            Shape::ContentAndCalls if self.is_all_work(&reason) => return false,
+            Shape::Result if rest.names().next().is_some() => return false,
+            Shape::Result => "tool",
+            Shape::Content | Shape::ContentAndCalls => &role,
+        };
+        self.add_finish_reason(&reason);
+        let start = self.begin_message(role);
+        self.written.push_str(&self.history.said.get(*parts).written);
+        self.write_rest(rest, &[], &[]);
+        self.end_message(start);
+        if is_kept && *parts == Which::New && self.may_come_again(role) {
+            self.history.said.keep(message.list);
+        }
+        true
+    }
+
+    /// Whether one message holds all that an agent did.
+    fn is_all_work(&self, finish_reason: &str) -> bool {
+        self.of_agent && finish_reason == "stop"
+    }
+
+    /// Whether others may say it as well: what a model answers, and what a user asks of an agent. All else comes with
+    /// its conversation.
+    fn may_come_again(&self, role: &str) -> bool {
+        self.side == Side::Outputs || role == "user"
     }
 
     fn push_message(&mut self, message: Message<'_>, is_kept: bool) -> bool {
@@ -188,10 +216,17 @@ impl Messages {
 
     /// Adds what is known to be a message, with the role to take when it has none.
     pub(super) fn push_known_message(&mut self, message: &Members<'_>, default_role: &str) {
-        self.push_read_message(message, Parts::Unread, default_role, false);
+        let parts = message.get("parts").and_then(Part::read_all);
+        self.push_read_message(message, parts, default_role, false);
     }
 
-    fn push_read_message(&mut self, message: &Members<'_>, parts: Parts<'_>, default_role: &str, is_kept: bool) {
+    fn push_read_message(
+        &mut self,
+        message: &Members<'_>,
+        parts: Option<Vec<Part<'_>>>,
+        default_role: &str,
+        is_kept: bool,
+    ) {
         let reason = message.get("finish_reason").map(decode).unwrap_or_default();
         self.add_finish_reason(&reason);
         let role = role_of(message.get("role"), default_role);
@@ -199,27 +234,14 @@ impl Messages {
             self.copy_message(message, &role);
             return;
         };
+        // Without a list of parts after all, its text is what there is.
+        let mut parts = parts.unwrap_or_else(|| vec![Part::text(json)]);
         let content = message.get("content");
-        let is_alone = content.is_none() && message.get("tool_calls").is_none();
-        let is_all_work = self.of_agent && reason == "stop";
-        // Of what was said before, a user's words are what an agent may have been asked.
-        let is_kept = is_kept && is_alone && (self.side == Side::Outputs || role == "user");
-        let mut parts = match parts {
-            Parts::Said(which) if is_alone && self.push_said(&role, which, is_all_work, message) => {
-                if is_kept && which == Which::New {
-                    self.history.said.keep(json);
-                }
-                return;
-            }
-            Parts::Read(parts) => parts,
-            // Without a list of parts after all, its text is what there is.
-            Parts::Said(_) | Parts::Unread => Part::read_all(json).unwrap_or_else(|| vec![Part::text(json)]),
-        };
         if let Some(content) = content {
             parts.insert(0, Part::text(content));
         }
         let has_calls = parts.iter().any(|part| part.kind == Kind::ToolCall);
-        if is_all_work && has_calls {
+        if has_calls && self.is_all_work(&reason) {
             let is_work = |part: &Part<'_>| matches!(part.kind, Kind::ToolCall | Kind::ToolResult);
             let (work, said): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_work);
             if !said.is_empty() {
@@ -229,7 +251,9 @@ impl Messages {
             }
             parts = work;
         }
-        if !is_kept || parts.iter().any(|part| part.kind == Kind::ToolResult) {
+        let is_alone = content.is_none() && message.get("tool_calls").is_none();
+        let has_results = parts.iter().any(|part| part.kind == Kind::ToolResult);
+        if !is_kept || !is_alone || has_results || !self.may_come_again(&role) {
             self.push_turns(&role, &parts, Some(message));
             return;
         }
@@ -240,21 +264,6 @@ impl Messages {
             let shape = if has_calls { Shape::ContentAndCalls } else { Shape::Content };
             self.history.said.keep_written(json, written, shape);
         }
-    }
-
-    /// Adds a message whose parts are written already. `false` when they have to be read in another way.
-    fn push_said(&mut self, role: &str, which: Which, is_all_work: bool, message: &Members<'_>) -> bool {
-        let role = match self.history.said.get(which).shape {
-            Shape::Result if message.rest(Self::READ).next().is_some() => return false,
-            Shape::ContentAndCalls if is_all_work => return false,
-            Shape::Result => "tool",
-            Shape::Content | Shape::ContentAndCalls => role,
-        };
-        let start = self.begin_message(role);
-        self.written.push_str(&self.history.said.get(which).written);
-        self.write_rest(message, Self::READ, &["tool_calls"]);
-        self.end_message(start);
-        true
     }
 
     /// A chat message in OpenAI's shape: only the role is changed, and why the model stopped is told elsewhere.

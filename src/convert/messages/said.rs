@@ -23,9 +23,17 @@ pub(super) struct Said {
 pub(super) struct Parts {
     /// The list as it came.
     list: String,
+    /// What stands in it where lists that begin alike should differ.
+    probe: Probe,
     /// The members of a message that it became.
     pub(super) written: String,
     pub(super) shape: Shape,
+}
+
+type Probe = [u8; 8];
+
+fn probe(list: &[u8]) -> Option<&Probe> {
+    list.get(..*LENGTHS.start())?.last_chunk()
 }
 
 /// Which of them.
@@ -47,16 +55,17 @@ impl Said {
     pub(super) fn find(&self, walk: &mut Walk<'_>) -> Option<Which> {
         let mut found = None;
         walk.known(|text| {
-            // Few texts have a bracket just where another list ends.
-            let is_next = |list: &[u8]| text.get(list.len() - 1) == Some(&b']') && text.starts_with(list);
-            let number = self.known.iter().position(|parts| is_next(parts.list.as_bytes()))?;
+            let probe = probe(text)?;
+            let is_next = |parts: &Parts| parts.probe == *probe && text.starts_with(parts.list.as_bytes());
+            let number = self.known.iter().position(is_next)?;
             found = Some(Which::Known(number));
             Some(self.known[number].list.len())
         })?;
         found
     }
 
-    /// Reads and writes the list of parts that comes next, if all of them are common.
+    /// Reads and writes the list of parts that comes next, if all of them are common. Which of them are new is known
+    /// until the next are read.
     pub(super) fn read(&mut self, walk: &mut Walk<'_>) -> Option<Which> {
         self.new.written.clear();
         self.new.shape = common::write(walk, &mut self.new.written)?;
@@ -68,6 +77,8 @@ impl Said {
         if !LENGTHS.contains(&list.len()) || self.new.written.len() > *LENGTHS.end() {
             return;
         }
+        let Some(probe) = probe(list.as_bytes()) else { return };
+        self.new.probe = *probe;
         list.clone_into(&mut self.new.list);
         // The oldest has to go, and leaves its memory.
         let oldest = if self.known.len() == MOST { self.known.pop_front() } else { None };
