@@ -285,6 +285,9 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
     let result = view.peek_text(Key::ToolResult);
     view.take_if(Key::ToolResult, |value| draft.outputs_with(|out| write_result(out, value)));
+    if let Some(answer) = draft.outputs.as_ref().filter(|outputs| result == Some(outputs.as_str())) {
+        draft.memory.history.keep_answer(answer.as_str());
+    }
     let metadata = &mut draft.extra.metadata;
     for (key, name) in NAMES {
         view.rename(key, metadata, name);

@@ -2,7 +2,7 @@
 //! they are read, as what the general way through [`Part`](super::part::Part) makes of them.
 
 use super::read::{escaped, Members};
-use super::said::{Said, Which};
+use super::said::{Known, Said, Which};
 use super::write::write_as_string;
 use crate::json::walk::Walk;
 
@@ -14,6 +14,8 @@ pub(super) enum Shape {
     ContentAndCalls,
     /// A tool's answer, a message of its own.
     Result,
+    /// No parts, but what may stand in one.
+    Value,
 }
 
 const TYPES: [&str; 3] = ["\"text\"", "\"tool_call\"", "\"tool_call_response\""];
@@ -71,7 +73,7 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn read(walk: &mut Walk<'a>) -> Option<Self> {
+    fn read(walk: &mut Walk<'a>, known: &Known) -> Option<Self> {
         let mut members = Self::default();
         walk.members(|walk, name, _| {
             let member = match name {
@@ -84,7 +86,12 @@ impl<'a> Part<'a> {
                 _ => return None,
             };
             // A name that comes twice, or with nothing, is not common.
-            let value = walk.value().filter(|value| *value != "null" && member.is_none())?;
+            if member.is_some() {
+                return None;
+            }
+            // An answer becomes a text, so it does not matter how deep it is nested.
+            let answer = if name == "\"response\"" { known.value(walk) } else { None };
+            let value = answer.or_else(|| walk.value()).filter(|value| *value != "null")?;
             *member = Some(value);
             (name != "\"type\"" || TYPES.contains(&value)).then_some(())
         })?;
@@ -94,14 +101,14 @@ impl<'a> Part<'a> {
 
 /// Writes the list of parts that comes next as members of a message, its role left out. `None` when a part is among
 /// them that is not common.
-pub(super) fn write(walk: &mut Walk<'_>, out: &mut String) -> Option<Shape> {
+pub(super) fn write(walk: &mut Walk<'_>, known: &Known, out: &mut String) -> Option<Shape> {
     const CONTENT: &str = ",\"content\":\"";
     let start = out.len();
     out.push_str(CONTENT);
     let mut shape = Shape::Content;
     let mut is_first = true;
     walk.elements(|walk| {
-        let Part { kind, text, id, name, arguments, response } = Part::read(walk)?;
+        let Part { kind, text, id, name, arguments, response } = Part::read(walk, known)?;
         match (kind.unwrap_or("\"text\""), shape, text, name, response) {
             ("\"text\"", Shape::Content, Some(text), None, None) if id.or(arguments).is_none() => {
                 let text = escaped(text)?;
@@ -143,7 +150,7 @@ pub(super) fn write(walk: &mut Walk<'_>, out: &mut String) -> Option<Shape> {
     match shape {
         Shape::Content => out.push('"'),
         Shape::ContentAndCalls => out.push(']'),
-        Shape::Result => {}
+        Shape::Result | Shape::Value => {}
     }
     Some(shape)
 }

@@ -39,6 +39,11 @@ struct End {
 }
 
 impl History {
+    /// Keeps what a tool answered: an object that goes to the model.
+    pub(crate) fn keep_answer(&mut self, json: &str) {
+        self.said.keep_value(json);
+    }
+
     /// Whether such a list is kept: one that is to be written into messages that are none yet.
     pub(super) fn is_for(list: &str, messages: &Messages) -> bool {
         let is_fresh = messages.written.is_empty() && messages.finish_reasons.is_empty() && !messages.compacted;
@@ -283,8 +288,14 @@ mod tests {
                 (any::<bool>(), any::<bool>(), prop::collection::vec(any_speaker(), 1..4), 0..8_u8, any::<prop::sample::Index>()),
                 1..16,
             ),
+            answers in prop::collection::vec(any_parts(), 0..3),
         ) {
             let mut history = History::default();
+            // What a tool answered, and what looks like parts.
+            for json in said.iter().chain(&answers) {
+                history.keep_answer(&json.to_string());
+                history.keep_answer(&json[0]["response"].to_string());
+            }
             for (is_output, of_agent, speakers, shape, at) in lists {
                 let mut list = format!("[{}]", speakers.join(", "));
                 if shape == 0 {

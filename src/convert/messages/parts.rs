@@ -180,7 +180,7 @@ impl Messages {
             Shape::ContentAndCalls if self.is_all_work(&reason) => return false,
             Shape::Result if rest.names().next().is_some() => return false,
             Shape::Result => "tool",
-            Shape::Content | Shape::ContentAndCalls => &role,
+            Shape::Content | Shape::ContentAndCalls | Shape::Value => &role,
         };
         self.add_finish_reason(&reason);
         let start = self.begin_message(role);

@@ -1,42 +1,43 @@
-//! What messages said, and may say again: an answer goes into the next call and may be what an agent answers, and what
-//! an agent is asked its model is asked. What stands beside the parts may differ, so they are what is known.
+//! What messages said, and may say again: an answer goes into the next call and may be what an agent answers, what an
+//! agent is asked its model is asked, and what a tool answers goes to the model. What stands beside may differ, so
+//! whole lists of parts are known, and what tools answered.
 
 use super::common::{self, Shape};
 use crate::json::walk::Walk;
-use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// How many lists of parts are kept.
-const MOST: usize = 16;
+/// How many texts are kept.
+const MOST: usize = 32;
 /// How long they are. Shorter ones are read again sooner than they are found.
 const LENGTHS: RangeInclusive<usize> = 128..=32 << 10;
 
-/// The last lists of parts, and what they became.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    known: VecDeque<Parts>,
-    /// The one that is read now.
-    new: Parts,
+    known: Known,
+    /// What is read now.
+    new: Piece,
+}
+
+/// The last pieces.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pieces: Vec<Piece>,
+    /// Of each piece, where texts that begin alike should differ.
+    probes: Vec<u64>,
+    /// Once there are as many as may be.
+    oldest: usize,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Parts {
-    /// The list as it came.
-    list: String,
-    /// What stands in it where lists that begin alike should differ.
-    probe: Probe,
+pub(super) struct Piece {
+    /// Known to be one whole value.
+    text: String,
     /// The members of a message that it became.
     pub(super) written: String,
     pub(super) shape: Shape,
 }
 
-type Probe = [u8; 8];
-
-fn probe(list: &[u8]) -> Option<&Probe> {
-    list.get(..*LENGTHS.start())?.last_chunk()
-}
-
-/// Which of them.
+/// Which of the pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     Known(usize),
@@ -44,9 +45,9 @@ pub(super) enum Which {
 }
 
 impl Said {
-    pub(super) fn get(&self, which: Which) -> &Parts {
+    pub(super) fn get(&self, which: Which) -> &Piece {
         match which {
-            Which::Known(number) => &self.known[number],
+            Which::Known(number) => &self.known.pieces[number],
             Which::New => &self.new,
         }
     }
@@ -55,43 +56,70 @@ impl Said {
     pub(super) fn find(&self, walk: &mut Walk<'_>) -> Option<Which> {
         let mut found = None;
         walk.known(|text| {
-            let probe = probe(text)?;
-            let is_next = |parts: &Parts| parts.probe == *probe && text.starts_with(parts.list.as_bytes());
-            let number = self.known.iter().position(is_next)?;
+            let number = self.known.find(text, |shape| shape != Shape::Value)?;
             found = Some(Which::Known(number));
-            Some(self.known[number].list.len())
+            Some(self.known.pieces[number].text.len())
         })?;
         found
     }
 
-    /// Reads and writes the list of parts that comes next, if all of them are common. Which of them are new is known
-    /// until the next are read.
+    /// Reads and writes the list of parts that comes next, if all of them are common. It is the new one until the next
+    /// is read.
     pub(super) fn read(&mut self, walk: &mut Walk<'_>) -> Option<Which> {
         self.new.written.clear();
-        self.new.shape = common::write(walk, &mut self.new.written)?;
+        self.new.shape = common::write(walk, &self.known, &mut self.new.written)?;
         Some(Which::New)
     }
 
-    /// Keeps the new ones.
-    pub(super) fn keep(&mut self, list: &str) {
-        if !LENGTHS.contains(&list.len()) || self.new.written.len() > *LENGTHS.end() {
+    /// Keeps the new one, which was read from this text.
+    pub(super) fn keep(&mut self, text: &str) {
+        if self.new.written.len() > *LENGTHS.end() || text.len() > *LENGTHS.end() {
             return;
         }
-        let Some(probe) = probe(list.as_bytes()) else { return };
-        self.new.probe = *probe;
-        list.clone_into(&mut self.new.list);
-        // The oldest has to go, and leaves its memory.
-        let oldest = if self.known.len() == MOST { self.known.pop_front() } else { None };
-        let new = std::mem::replace(&mut self.new, oldest.unwrap_or_default());
-        self.known.push_back(new);
+        let Some(probe) = probe(text.as_bytes()) else { return };
+        text.clone_into(&mut self.new.text);
+        let Known { pieces, probes, oldest } = &mut self.known;
+        if pieces.len() < MOST {
+            pieces.push(std::mem::take(&mut self.new));
+            probes.push(probe);
+        } else {
+            // It leaves its memory.
+            std::mem::swap(&mut pieces[*oldest], &mut self.new);
+            probes[*oldest] = probe;
+            *oldest = (*oldest + 1) % MOST;
+        }
     }
 
-    /// Keeps parts that were written elsewhere.
+    /// Keeps a list of parts that was written elsewhere.
     pub(super) fn keep_written(&mut self, list: &str, written: &str, shape: Shape) {
         written.clone_into(&mut self.new.written);
         self.new.shape = shape;
         self.keep(list);
     }
+
+    /// Keeps a value that may come in a message.
+    pub(super) fn keep_value(&mut self, json: &str) {
+        self.keep_written(json, "", Shape::Value);
+    }
+}
+
+impl Known {
+    /// Goes past the value that comes next, if it is known.
+    pub(super) fn value<'a>(&self, walk: &mut Walk<'a>) -> Option<&'a str> {
+        walk.known(|text| Some(self.pieces[self.find(text, |_| true)?].text.len()))
+    }
+
+    /// The piece that a text begins with.
+    fn find(&self, text: &[u8], is_right: impl Fn(Shape) -> bool) -> Option<usize> {
+        let probe = probe(text)?;
+        let is_next = |piece: &Piece| is_right(piece.shape) && text.starts_with(piece.text.as_bytes());
+        let alike = self.probes.iter().enumerate().filter(|(_, other)| **other == probe);
+        alike.map(|(number, _)| number).find(|&number| is_next(&self.pieces[number]))
+    }
+}
+
+fn probe(text: &[u8]) -> Option<u64> {
+    text.get(..*LENGTHS.start())?.last_chunk().copied().map(u64::from_le_bytes)
 }
 
 #[cfg(test)]
@@ -99,13 +127,13 @@ mod tests {
     use super::super::{History, Messages, Side};
     use super::*;
 
-    /// How many lists of parts are known after this one was read as well.
+    /// How many pieces are known after this one was read as well.
     fn known(history: &mut History, side: Side, role: &str, text: &str) -> usize {
         let mut messages = Messages::on(side).with_memory(String::new(), std::mem::take(history));
         let list = format!(r#"[{{"role":"{role}","parts":[{{"type":"text","content":"{text}"}}]}}]"#);
         assert!(messages.push_parts(&list));
         *history = messages.into_history();
-        history.said.known.len()
+        history.said.known.pieces.len()
     }
 
     #[test]
@@ -131,13 +159,13 @@ mod tests {
         let mut known = |text: &str| known(&mut history, Side::Outputs, "assistant", text);
         assert_eq!(known("short"), 0);
         assert_eq!(known(&"long ".repeat(10_000)), 0);
-        for number in 0..40 {
+        for number in 0..60 {
             assert_eq!(known(&format!("{number} ").repeat(100)), MOST.min(number + 1));
         }
         let is_known = |history: &History, number| {
             let text = format!("{number} ").repeat(100);
-            history.said.known.iter().any(|parts| parts.list.contains(&text))
+            history.said.known.pieces.iter().any(|piece| piece.text.contains(&text))
         };
-        assert!(is_known(&history, 39) && is_known(&history, 40 - MOST) && !is_known(&history, 39 - MOST));
+        assert!(is_known(&history, 59) && is_known(&history, 60 - MOST) && !is_known(&history, 59 - MOST));
     }
 }
