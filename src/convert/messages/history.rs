@@ -16,7 +16,8 @@ const MUCH: usize = 1 << 20;
 pub(crate) struct History {
     /// The last ones, the latest at the end.
     conversations: Vec<Conversation>,
-    pub(super) said: Said,
+    /// Apart, as a history goes from hand to hand.
+    said: Option<Box<Said>>,
 }
 
 /// Messages that were read one after the other, and what they became.
@@ -41,7 +42,11 @@ struct End {
 impl History {
     /// Keeps what a tool answered: an object that goes to the model.
     pub(crate) fn keep_answer(&mut self, json: &str) {
-        self.said.keep_value(json);
+        self.said().keep_value(json);
+    }
+
+    pub(super) fn said(&mut self) -> &mut Said {
+        self.said.get_or_insert_default()
     }
 
     /// Whether such a list is kept: one that is to be written into messages that are none yet.

@@ -122,7 +122,7 @@ impl Messages {
         }
         let mut walk = Walk::new(json);
         // What a message says may be nested deeper when it stands alone, so it is no matter for the history.
-        let message = Common::read(&mut walk, &mut self.history.said, false).filter(|_| walk.end().is_some());
+        let message = Common::read(&mut walk, self.history.said(), false).filter(|_| walk.end().is_some());
         if message.is_some_and(|message| self.push_common(&message, false)) {
             return true;
         }
@@ -156,7 +156,7 @@ impl Messages {
         let pushed = walk.elements_from(position, |walk| {
             is_empty = false;
             let before = walk.clone();
-            let message = Common::read(walk, &mut self.history.said, self.is_kept);
+            let message = Common::read(walk, self.history.said(), self.is_kept);
             if !message.is_some_and(|message| self.push_common(&message, self.is_kept)) {
                 *walk = before;
                 let message = Message::read_next(walk)?;
@@ -176,7 +176,8 @@ impl Messages {
         let Common { parts, rest, .. } = message;
         let reason = message.finish_reason.map(decode).unwrap_or_default();
         let role = role_of(message.role, self.side.role());
-        let role = match self.history.said.get(*parts).shape {
+        let shape = self.history.said().get(*parts).shape;
+        let role = match shape {
             Shape::ContentAndCalls if self.is_all_work(&reason) => return false,
             Shape::Result if rest.names().next().is_some() => return false,
             Shape::Result => "tool",
@@ -184,11 +185,11 @@ impl Messages {
         };
         self.add_finish_reason(&reason);
         let start = self.begin_message(role);
-        self.written.push_str(&self.history.said.get(*parts).written);
+        self.written.push_str(&self.history.said().get(*parts).written);
         self.write_rest(rest, &[], &[]);
         self.end_message(start);
         if is_kept && *parts == Which::New && self.may_come_again(role) {
-            self.history.said.keep(message.list);
+            self.history.said().keep(message.list);
         }
         true
     }
@@ -262,7 +263,7 @@ impl Messages {
         // Files are taken out of each list anew.
         if let Some(written) = self.written.get(said).filter(|_| !self.compacted && self.attachments.len() == files) {
             let shape = if has_calls { Shape::ContentAndCalls } else { Shape::Content };
-            self.history.said.keep_written(json, written, shape);
+            self.history.said().keep_written(json, written, shape);
         }
     }
 
