@@ -48,8 +48,8 @@ impl<'a> Message<'a> {
                     parts = Some(walk.text_of(read)?);
                 }
                 // Twice, in another shape, or no message at all.
-                "\"role\"" | "\"finish_reason\"" | "\"parts\"" | "\"content\"" | "\"tool_calls\"" | "\"message\""
-                | "\"messages\"" => return None,
+                "\"type\"" | "\"role\"" | "\"finish_reason\"" | "\"parts\"" | "\"content\"" | "\"tool_calls\""
+                | "\"message\"" | "\"messages\"" => return None,
                 _ if has_escapes => return None,
                 _ => rest.push(escaped(name)?, walk.value()?),
             }

@@ -130,7 +130,8 @@ impl Conversation {
     }
 
     fn size(&self) -> usize {
-        let lists = size_of::<End>() * self.ends.capacity() + size_of::<Cow<'_, str>>() * self.finish_reasons.capacity();
+        let lists =
+            size_of::<End>() * self.ends.capacity() + size_of::<Cow<'_, str>>() * self.finish_reasons.capacity();
         self.list.capacity() + self.written.capacity() + lists
     }
 
@@ -213,7 +214,8 @@ mod tests {
 
     /// A message that says what is yet to be said, in its place a `#` and the number.
     fn any_speaker() -> impl Strategy<Value = String> {
-        let role = prop::sample::select(vec!["\"role\":\"user\",", "\"role\":\"assistant\",", "\"role\":\"system\",", ""]);
+        let role =
+            prop::sample::select(vec!["\"role\":\"user\",", "\"role\":\"assistant\",", "\"role\":\"system\",", ""]);
         let beside = prop_oneof![
             3 => Just(""),
             2 => Just(",\"finish_reason\":\"stop\""),
@@ -302,6 +304,8 @@ mod tests {
                 history.keep_answer(&json[0]["response"].to_string());
             }
             for (is_output, of_agent, speakers, shape, at) in lists {
+                let instructions = said.get(usize::from(shape) / 2).map(|parts| if of_agent { format!(" {parts}") } else { "x".into() });
+                let instructions = instructions.as_deref();
                 let mut list = format!("[{}]", speakers.join(", "));
                 if shape == 0 {
                     list.clone_from(&speakers[0]);
@@ -318,8 +322,8 @@ mod tests {
                     messages.are_of_agent(of_agent);
                     messages
                 };
-                let (with, kept) = read(messages().with_memory(String::new(), history), &list, None);
-                let (without, _) = read(messages(), &list, None);
+                let (with, kept) = read(messages().with_memory(String::new(), history), &list, instructions);
+                let (without, _) = read(messages(), &list, instructions);
                 prop_assert_eq!(with, without);
                 history = kept;
             }

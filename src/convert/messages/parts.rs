@@ -75,7 +75,9 @@ impl Messages {
         }
         let others =
             (self.count > 0).then(|| (std::mem::take(&mut self.written), std::mem::take(&mut self.count), self.first));
-        if let Some(json) = scan::document(text) {
+        if self.push_texts("system", text) {
+            // Most are.
+        } else if let Some(json) = scan::document(text) {
             if !self.push_instructions(json) {
                 self.push_text("system", instructions);
             }
@@ -97,6 +99,23 @@ impl Messages {
             self.written.insert_str(OPEN.len(), &instructions[OPEN.len()..]);
             self.count += count;
         }
+    }
+
+    /// Adds a message of parts that are nothing but texts. `false`, with nothing added, when the JSON is something else.
+    fn push_texts(&mut self, role: &str, json: &str) -> bool {
+        let said = self.history.said();
+        let mut walk = Walk::new(json);
+        let known = if self.is_kept { said.find(&mut walk) } else { None };
+        let texts = known.or_else(|| said.read(&mut walk)).filter(|_| walk.end().is_some());
+        let is_text = |which: &Which| said.get(*which).shape == Shape::Content && !said.get(*which).is_empty();
+        let Some(which) = texts.filter(is_text) else { return false };
+        let start = self.begin_message(role);
+        self.written.push_str(&self.history.said().get(which).written);
+        self.end_message(start);
+        if self.is_kept && which == Which::New {
+            self.history.said().keep(json);
+        }
+        true
     }
 
     fn push_instructions(&mut self, json: &str) -> bool {

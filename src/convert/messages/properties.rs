@@ -125,7 +125,17 @@ fn any_messages() -> impl Strategy<Value = (Value, Vec<String>)> {
 fn any_common_part() -> impl Strategy<Value = String> {
     let member = (
         prop::sample::select(vec![
-            "type", "type", "content", "text", "id", "name", "arguments", "response", "result", "extra", "t\\u0079pe",
+            "type",
+            "type",
+            "content",
+            "text",
+            "id",
+            "name",
+            "arguments",
+            "response",
+            "result",
+            "extra",
+            "t\\u0079pe",
         ]),
         prop_oneof![
             4 => prop::sample::select(vec!["text", "tool_call", "tool_call_response", "reasoning", ""]).prop_map(|word| json!(word)),

@@ -1,6 +1,6 @@
 //! What messages said, and may say again: an answer goes into the next call and may be what an agent answers, what an
-//! agent is asked its model is asked, and what a tool answers goes to the model. What stands beside may differ, so
-//! whole lists of parts are known, and what tools answered.
+//! agent is asked its model is asked, what a tool answers goes to the model, and instructions stay the same. What stands
+//! beside may differ, so whole lists of parts are known, and what tools answered.
 
 use super::common::{self, Shape};
 use crate::json::walk::Walk;
@@ -100,6 +100,13 @@ impl Said {
     /// Keeps a value that may come in a message.
     pub(super) fn keep_value(&mut self, json: &str) {
         self.keep_written(json, "", Shape::Value);
+    }
+}
+
+impl Piece {
+    /// Whether it says nothing, which an empty list does not even say.
+    pub(super) fn is_empty(&self) -> bool {
+        self.written.ends_with(":\"\"")
     }
 }
 
