@@ -1,9 +1,10 @@
-//! The parts that most messages have: texts and then calls of tools, or what one tool answered. They are written while
-//! they are read, as what the general way through [`Part`](super::part::Part) makes of them.
+//! The parts that most messages have: thoughts, texts and then calls of tools, or what one tool answered. They are written
+//! while they are read, as what the general way through [`super::part::Part`] makes of them.
 
+use super::part::Part as AnyPart;
 use super::read::{escaped, Members};
-use super::said::{Known, Said, Which};
-use super::write::write_as_string;
+use super::said::{Known, Which};
+use super::write::{separate, write_as_string};
 use crate::json::walk::Walk;
 
 /// What parts are together.
@@ -18,7 +19,7 @@ pub(super) enum Shape {
     Value,
 }
 
-const TYPES: [&str; 3] = ["\"text\"", "\"tool_call\"", "\"tool_call_response\""];
+const TYPES: [&str; 5] = ["\"text\"", "\"tool_call\"", "\"tool_call_response\"", "\"reasoning\"", "\"thinking\""];
 
 /// A message of such parts, or of parts that are known.
 pub(super) struct Message<'a> {
@@ -32,21 +33,18 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the message that comes next. What is `said` in it may be known, if it `is_kept`.
-    pub(super) fn read(walk: &mut Walk<'a>, said: &mut Said, is_kept: bool) -> Option<Self> {
+    /// Reads the message that comes next, its parts as it is told.
+    pub(super) fn read(
+        walk: &mut Walk<'a>,
+        mut read_parts: impl FnMut(&mut Walk<'a>) -> Option<Which>,
+    ) -> Option<Self> {
         let (mut role, mut finish_reason, mut parts) = (None, None, None);
         let mut rest = Members::default();
         walk.members(|walk, name, has_escapes| {
             match name {
                 "\"role\"" if role.is_none() => role = Some(walk.value()?),
                 "\"finish_reason\"" if finish_reason.is_none() => finish_reason = Some(walk.value()?),
-                "\"parts\"" if parts.is_none() => {
-                    let read = |walk: &mut Walk<'_>| {
-                        let known = if is_kept { said.find(walk) } else { None };
-                        known.or_else(|| said.read(walk))
-                    };
-                    parts = Some(walk.text_of(read)?);
-                }
+                "\"parts\"" if parts.is_none() => parts = Some(walk.text_of(&mut read_parts)?),
                 // Twice, in another shape, or no message at all.
                 "\"type\"" | "\"role\"" | "\"finish_reason\"" | "\"parts\"" | "\"content\"" | "\"tool_calls\""
                 | "\"message\"" | "\"messages\"" => return None,
@@ -102,23 +100,44 @@ impl<'a> Part<'a> {
 /// Writes the list of parts that comes next as members of a message, its role left out. `None` when a part is among
 /// them that is not common.
 pub(super) fn write(walk: &mut Walk<'_>, known: &Known, out: &mut String) -> Option<Shape> {
-    const CONTENT: &str = ",\"content\":\"";
+    const TEXT: &str = ",\"content\":\"";
+    const BLOCKS: &str = ",\"content\":[";
     let start = out.len();
-    out.push_str(CONTENT);
+    out.push_str(TEXT);
     let mut shape = Shape::Content;
-    let mut is_first = true;
+    let (mut is_first, mut is_blocks) = (true, false);
     walk.elements(|walk| {
         let Part { kind, text, id, name, arguments, response } = Part::read(walk, known)?;
+        let is_alone = id.or(name).or(arguments).or(response).is_none();
         match (kind.unwrap_or("\"text\""), shape, text, name, response) {
-            ("\"text\"", Shape::Content, Some(text), None, None) if id.or(arguments).is_none() => {
+            ("\"text\"", Shape::Content, Some(text), ..) if is_alone => {
                 let text = escaped(text)?;
-                if !text.is_empty() && out.len() > start + CONTENT.len() {
-                    out.push_str("\\n");
+                if is_blocks && !text.is_empty() {
+                    write_block(out, "text", text);
+                } else if !text.is_empty() {
+                    out.push_str(if out.len() > start + TEXT.len() { "\\n" } else { "" });
+                    out.push_str(text);
                 }
-                out.push_str(text);
+            }
+            // Thoughts come first, and make blocks of all.
+            ("\"reasoning\"" | "\"thinking\"", Shape::Content, Some(text), ..)
+                if is_alone && (is_first || is_blocks) =>
+            {
+                // A list in it may be a summary.
+                let text = escaped(text).filter(|text| !text.trim_start().starts_with(['[', '\\']))?;
+                if is_first {
+                    is_blocks = true;
+                    out.truncate(start);
+                    out.push_str(BLOCKS);
+                }
+                write_block(out, "reasoning", text);
             }
             ("\"tool_call\"", Shape::Content | Shape::ContentAndCalls, None, Some(name), None) => {
-                out.push_str(if shape == Shape::Content { "\",\"tool_calls\":[{" } else { ",{" });
+                out.push_str(match shape {
+                    Shape::Content if is_blocks => "],\"tool_calls\":[{",
+                    Shape::Content => "\",\"tool_calls\":[{",
+                    _ => ",{",
+                });
                 shape = Shape::ContentAndCalls;
                 if let Some(id) = id {
                     out.push_str("\"id\":");
@@ -131,9 +150,8 @@ pub(super) fn write(walk: &mut Walk<'_>, known: &Known, out: &mut String) -> Opt
                 write_as_string(out, arguments.unwrap_or("\"{}\""));
                 out.push_str("}}");
             }
-            // A list may be blocks.
             ("\"tool_call_response\"", Shape::Content, None, None, Some(response))
-                if is_first && arguments.is_none() && !response.starts_with('[') =>
+                if is_first && arguments.is_none() && !is_content(response) =>
             {
                 shape = Shape::Result;
                 out.truncate(start);
@@ -148,9 +166,22 @@ pub(super) fn write(walk: &mut Walk<'_>, known: &Known, out: &mut String) -> Opt
         Some(())
     })?;
     match shape {
+        Shape::Content if is_blocks => out.push(']'),
         Shape::Content => out.push('"'),
         Shape::ContentAndCalls => out.push(']'),
         Shape::Result | Shape::Value => {}
     }
     Some(shape)
+}
+
+fn write_block(out: &mut String, kind: &str, text: &str) {
+    separate(out);
+    for piece in ["{\"type\":\"", kind, "\",\"text\":\"", text, "\"}"] {
+        out.push_str(piece);
+    }
+}
+
+/// Whether a tool's answer is blocks of content.
+fn is_content(json: &str) -> bool {
+    json.starts_with('[') && AnyPart::read_content(json).is_some()
 }

@@ -141,7 +141,7 @@ impl Messages {
         }
         let mut walk = Walk::new(json);
         // What a message says may be nested deeper when it stands alone, so it is no matter for the history.
-        let message = Common::read(&mut walk, self.history.said(), false).filter(|_| walk.end().is_some());
+        let message = self.read_common(&mut walk, false).filter(|_| walk.end().is_some());
         if message.is_some_and(|message| self.push_common(&message, false)) {
             return true;
         }
@@ -175,7 +175,7 @@ impl Messages {
         let pushed = walk.elements_from(position, |walk| {
             is_empty = false;
             let before = walk.clone();
-            let message = Common::read(walk, self.history.said(), self.is_kept);
+            let message = self.read_common(walk, self.is_kept);
             if !message.is_some_and(|message| self.push_common(&message, self.is_kept)) {
                 *walk = before;
                 let message = Message::read_next(walk)?;
@@ -187,6 +187,15 @@ impl Messages {
             Some(())
         });
         pushed.is_some() && walk.end().is_some() && !is_empty
+    }
+
+    fn read_common<'a>(&mut self, walk: &mut Walk<'a>, is_kept: bool) -> Option<Common<'a>> {
+        let said = self.history.said();
+        Common::read(walk, |walk| {
+            let known = if is_kept { said.find(walk) } else { None };
+            // What is not known of an agent may be all that it did.
+            known.or_else(|| if self.of_agent { None } else { said.read(walk) })
+        })
     }
 
     /// Adds a message whose parts are written already. `false`, with nothing added, when they have to be read one by
