@@ -152,6 +152,9 @@ fn any_common_part() -> impl Strategy<Value = String> {
         2 => any,
         2 => text.prop_map(|text| json!({"type": "text", "content": text}).to_string()),
         1 => text.prop_map(|text| json!({"text": text}).to_string()),
+        1 => text.prop_map(|text| json!({"type": "text", "content": "a", "text": text}).to_string()),
+        1 => prop::sample::select(vec!["", " ", "\n", "\u{a0}"])
+            .prop_map(|white| json!({"type": "reasoning", "content": format!("{white}[{{\"type\":\"summary_text\",\"text\":\"a\"}}]")}).to_string()),
         2 => ("( |\n|\u{a0})?(\\[\\{\"type\": ?\"summary_text\",\"text\":\"a\"}\\])?[a-c\"é]{0,3}", "reasoning|thinking")
             .prop_map(|(text, kind)| json!({"type": kind, "content": text}).to_string()),
         1 => prop::sample::select(vec!["[]", "[1]", "[{}]", r#"[{"type":"text","text":"x"}]"#, r#"[{"type":"text"},7]"#])
