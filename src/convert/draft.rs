@@ -1,7 +1,7 @@
 //! What conventions write into: the run as it comes to be. The first writer of a field wins.
 
 use super::frame::is_blank;
-use super::messages::Side;
+use super::messages::{History, Messages, Side};
 use super::options::Options;
 use super::usage::Usage;
 use crate::json::{scan, write_attribute, write_f64, write_string, Json, Name, Object};
@@ -49,8 +49,7 @@ pub(super) struct Memory {
     pub(super) outputs: String,
     pub(super) usage: String,
     pub(super) finish_reason: String,
-    /// For messages before they stand in the inputs or outputs.
-    pub(super) messages: super::messages::Memory,
+    pub(super) history: History,
 }
 
 impl Memory {
@@ -75,7 +74,7 @@ impl Memory {
         }
         self.run = Some(boxed).filter(|run| run.extra.metadata.capacity() <= MUCH);
         // Neither does what one huge run needed.
-        for text in [&mut self.inputs, &mut self.outputs, &mut self.messages.written] {
+        for text in [&mut self.inputs, &mut self.outputs] {
             if text.capacity() > MUCH {
                 *text = String::new();
             }
@@ -234,6 +233,22 @@ impl<'o> Draft<'o> {
             Side::Inputs => self.inputs.is_some(),
             Side::Outputs => self.outputs.is_some(),
         }
+    }
+
+    pub(super) fn side(&mut self, side: Side) -> &mut Option<Json> {
+        match side {
+            Side::Inputs => &mut self.inputs,
+            Side::Outputs => &mut self.outputs,
+        }
+    }
+
+    /// Messages that are written into the memory of this side, and know those of earlier runs.
+    pub(super) fn messages(&mut self, side: Side) -> Messages {
+        let text = match side {
+            Side::Inputs => &mut self.memory.inputs,
+            Side::Outputs => &mut self.memory.outputs,
+        };
+        Messages::on(side).with_memory(std::mem::take(text), std::mem::take(&mut self.memory.history))
     }
 
     /// Writes one side of the run, if nobody has, and if `write` says that it wrote an object.

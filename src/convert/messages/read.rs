@@ -74,6 +74,11 @@ impl<'a> Members<'a> {
         self.rest(&[]).map(|(name, _)| name)
     }
 
+    /// Adds a member, even if there is one of that name.
+    pub(super) fn push(&mut self, name: &'a str, json: &'a str) {
+        self.0.push((Cow::Borrowed(name), json));
+    }
+
     /// Adds the members of another object whose names are new.
     pub(super) fn append(&mut self, other: &Self, except: &[&str]) {
         let theirs: FxHashSet<&str> = other.names().collect();
