@@ -45,7 +45,8 @@ fn few_plain(bytes: &[u8]) -> usize {
 
 /// A control character, a quote or a backslash. One bit flipped, the quote comes to stand next to the
 /// control characters, and all characters but these beyond.
-fn is_special(byte: u8) -> bool {
+#[inline]
+pub(super) fn is_special(byte: u8) -> bool {
     byte ^ 2 <= b' ' || byte == b'\\'
 }
 
