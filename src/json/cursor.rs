@@ -18,7 +18,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0, specials: Specials::new() }
+        Self { text, at: 0, depth: 0, specials: Specials::from(0) }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -28,10 +28,11 @@ impl<'a> Cursor<'a> {
     /// Goes to a position beside a byte of ASCII.
     pub(super) fn go_to(&mut self, position: usize) {
         self.at = position;
-        self.specials = Specials::new();
+        self.specials = Specials::from(position);
     }
 
     /// The text from a position up to here.
+    #[inline]
     pub(super) fn text_from(&self, start: usize) -> &'a str {
         // Both ends are beside bytes of ASCII.
         self.text.get(start..self.at).unwrap_or_default()

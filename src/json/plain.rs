@@ -51,7 +51,8 @@ pub(super) fn is_special(byte: u8) -> bool {
 }
 
 /// Written so that the compiler makes vector instructions of it.
-fn has_special(block: &[u8; BLOCK]) -> bool {
+#[inline]
+pub(super) fn has_special<const BYTES: usize>(block: &[u8; BYTES]) -> bool {
     block.iter().fold(false, |any, &byte| any | is_special(byte))
 }
 
