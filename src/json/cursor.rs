@@ -167,7 +167,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The rest of a string, after its first quote. Says whether there are escapes in it.
-    #[inline(always)]
+    #[inline]
     fn string(&mut self) -> Option<bool> {
         let mut has_escapes = false;
         loop {
@@ -182,7 +182,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// What stands after a backslash.
-    #[inline(always)]
+    #[inline]
     fn escape(&mut self) -> Option<()> {
         let byte = self.next()?;
         if byte == b'u' {
@@ -324,9 +324,9 @@ const IS_ESCAPE: [bool; 256] = {
 #[inline(never)]
 fn unicode_escape(rest: &[u8]) -> Option<usize> {
     let (digits, rest) = rest.split_first_chunk()?;
-    match hex(digits)? {
+    match hex(*digits)? {
         0xD800..=0xDBFF => {
-            let low = hex(rest.strip_prefix(b"\\u")?.first_chunk()?)?;
+            let low = hex(*rest.strip_prefix(b"\\u")?.first_chunk()?)?;
             (0xDC00..=0xDFFF).contains(&low).then_some(10)
         }
         0xDC00..=0xDFFF => None,
@@ -334,7 +334,7 @@ fn unicode_escape(rest: &[u8]) -> Option<usize> {
     }
 }
 
-fn hex(digits: &[u8; 4]) -> Option<u32> {
+fn hex(digits: [u8; 4]) -> Option<u32> {
     digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | char::from(digit).to_digit(16)?))
 }
 
