@@ -11,6 +11,7 @@ mod object;
 mod plain;
 pub(crate) mod scan;
 mod seen;
+mod specials;
 pub(crate) mod walk;
 mod write;
 

@@ -1,7 +1,7 @@
 //! Writing single values.
 
 use super::name::is_short_and_plain;
-use super::plain::plain_length;
+use super::specials;
 use opentelemetry::{Array, Value};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -22,32 +22,52 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
 
 /// The same for a text that may need escapes, or is long.
 fn write_long_string(out: &mut String, text: &str) {
-    out.reserve(text.len() + 2);
+    out.reserve(text.len() + text.len() / 8 + 2);
     out.push('"');
     let bytes = text.as_bytes();
-    let (mut copied, mut at) = (0, 0);
-    loop {
-        at += plain_length(&bytes[at..]);
-        out.push_str(&text[copied..at]);
-        let Some(&byte) = bytes.get(at) else { break };
-        // A quote or a backslash is copied with what follows it.
-        copied = at;
-        at += 1;
-        match (byte, &bytes[at..]) {
-            // In JSON that becomes a string most quotes stand around a colon or a comma.
-            (b'"', [between @ (b':' | b','), b'"', ..]) => {
-                out.push_str(if *between == b':' { "\\\":\\\"" } else { "\\\",\\\"" });
-                at += 2;
-                copied = at;
-            }
-            (b'"' | b'\\', _) => out.push('\\'),
-            (control, _) => {
-                push_control(out, control);
-                copied = at;
-            }
+    let mut copied = 0;
+    specials::for_each(bytes, |at| {
+        // It was written together with the one before.
+        if at < copied {
+            return;
+        }
+        push_piece(out, text, copied, at);
+        let rest = &bytes[at..];
+        // In JSON that becomes a string most quotes stand around a colon or a comma.
+        if rest.starts_with(b"\":\"") {
+            out.push_str("\\\":\\\"");
+            copied = at + 3;
+        } else if rest.starts_with(b"\",\"") {
+            out.push_str("\\\",\\\"");
+            copied = at + 3;
+        } else if let [b'"' | b'\\', ..] = rest {
+            // It is copied with what follows it.
+            out.push('\\');
+            copied = at;
+        } else {
+            push_control(out, bytes[at]);
+            copied = at + 1;
+        }
+    });
+    push_piece(out, text, copied, bytes.len());
+    out.push('"');
+}
+
+/// Adds a part of a text.
+#[inline]
+fn push_piece(out: &mut String, text: &str, start: usize, end: usize) {
+    const SHORT: usize = 32;
+    let length = end - start;
+    // It is quicker to copy a known number of bytes, and to forget those that are too many.
+    if length <= SHORT {
+        if let Some(longer) = text.get(start..start + SHORT) {
+            let length = out.len() + length;
+            out.push_str(longer);
+            out.truncate(length);
+            return;
         }
     }
-    out.push('"');
+    out.push_str(&text[start..end]);
 }
 
 fn push_control(out: &mut String, control: u8) {
