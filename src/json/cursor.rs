@@ -1,6 +1,6 @@
 //! Going through a JSON text from its start, as long as it is JSON.
 
-use super::specials::{touch, Specials};
+use super::specials::Specials;
 
 /// How deep objects and arrays may nest. Common readers give up at 128 and up; a few levels are
 /// left for what a value is wrapped in.
@@ -18,7 +18,6 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        touch(text.as_bytes());
         Self { text, at: 0, depth: 0, specials: Specials::from(0) }
     }
 

@@ -64,18 +64,9 @@ impl Specials {
     }
 }
 
-/// Reads a byte of each of the first cache lines, which asks for all of them at once. Another thread has written
-/// the text: whoever just goes through it waits for one line after the other.
-#[inline]
-pub(super) fn touch(text: &[u8]) {
-    const LINE: usize = 64;
-    std::hint::black_box(text.chunks(LINE).take(64).fold(0, |sum, line| sum ^ line[0]));
-}
-
 /// Calls `each` with the position of every special byte.
 #[inline]
 pub(super) fn for_each(text: &[u8], mut each: impl FnMut(usize)) {
-    touch(text);
     let mut specials = Specials::from(0);
     loop {
         specials = specials.following(text);
