@@ -45,6 +45,13 @@ impl History {
         self.said().keep_value(json);
     }
 
+    /// Lets go of what one huge message needed.
+    pub(super) fn keep_little(&mut self) {
+        if let Some(said) = &mut self.said {
+            said.keep_little();
+        }
+    }
+
     pub(super) fn said(&mut self) -> &mut Said {
         self.said.get_or_insert_default()
     }
@@ -160,6 +167,11 @@ impl Conversation {
     /// All of the list was read.
     pub(super) fn finish(&mut self, list: &str, messages: &Messages) {
         if let Some(End { read, written }) = self.ends.last() {
+            if read + written.length > MUCH {
+                // It will not be kept, so it need not be copied.
+                self.ends.clear();
+                return;
+            }
             self.list.push_str(&list[self.list.len()..*read]);
             self.written.push_str(&messages.written[self.written.len()..written.length]);
             let reasons = &messages.finish_reasons[self.finish_reasons.len()..written.finish_reasons];

@@ -143,7 +143,8 @@ impl Messages {
     }
 
     /// What is known now, for the messages to come.
-    pub(crate) fn into_history(self) -> History {
+    pub(crate) fn into_history(mut self) -> History {
+        self.history.keep_little();
         self.history
     }
 

@@ -90,6 +90,13 @@ impl Said {
         }
     }
 
+    /// Lets go of what one huge message needed.
+    pub(super) fn keep_little(&mut self) {
+        if self.new.written.capacity() > 2 * LENGTHS.end() {
+            self.new.written = String::new();
+        }
+    }
+
     /// Keeps a list of parts that was written elsewhere.
     pub(super) fn keep_written(&mut self, list: &str, written: &str, shape: Shape) {
         written.clone_into(&mut self.new.written);
@@ -164,6 +171,13 @@ mod tests {
         // These come with their conversation.
         assert_eq!(known(Side::Inputs, "system", &"s".repeat(200)), 3);
         assert_eq!(known(Side::Inputs, "assistant", &"a".repeat(200)), 3);
+    }
+
+    #[test]
+    fn a_huge_message_leaves_no_memory() {
+        let mut history = History::default();
+        assert_eq!(known(&mut history, Side::Inputs, "user", &"long ".repeat(100_000)), 0);
+        assert!(history.said().new.written.capacity() <= 2 * LENGTHS.end());
     }
 
     #[test]
