@@ -1,4 +1,5 @@
 use super::Timestamp;
+use crate::json::HEX;
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -42,7 +43,7 @@ impl RunId {
     pub(crate) fn text(self) -> [u8; TEXT] {
         let mut text = [b'-'; TEXT];
         for (place, byte) in PLACES.into_iter().zip(self.0.as_bytes()) {
-            text[place..place + 2].copy_from_slice(&PAIRS[usize::from(*byte)]);
+            text[place..place + 2].copy_from_slice(&HEX[usize::from(*byte)]);
         }
         text
     }
@@ -50,18 +51,6 @@ impl RunId {
 
 /// Where the digits of each byte stand.
 const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-
-/// The digits of each byte.
-static PAIRS: [[u8; 2]; 256] = {
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < pairs.len() {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Characters of an id.
 pub(super) const TEXT: usize = 36;
