@@ -38,7 +38,7 @@ const NONE: u32 = u32::MAX;
 
 /// Which attribute stands where, as positions in the span's list. Kept from span to span, so that
 /// a span costs no memory here.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Frame {
     names: Names,
     /// By the numbers of names: the place of the attribute in the span's list where a convention knows the whole
@@ -52,20 +52,6 @@ pub(super) struct Frame {
     present: u64,
     /// One bit a key of each convention.
     keys: [u64; CONVENTIONS.len()],
-}
-
-impl Default for Frame {
-    fn default() -> Self {
-        Self {
-            names: Names::default(),
-            places: vec![NONE; MOST],
-            used: Vec::new(),
-            families: Members::default(),
-            rest: Members::default(),
-            present: 0,
-            keys: [0; CONVENTIONS.len()],
-        }
-    }
 }
 
 /// Attributes by their places; each name stands once.
@@ -145,6 +131,10 @@ impl Frame {
     /// attribute is set again.
     pub(super) fn read(&mut self, attributes: &[KeyValue]) {
         self.clear();
+        if self.places.is_empty() {
+            // Not before there is a span: a client starts sooner so.
+            (self.names, self.places) = (Names::new(), vec![NONE; MOST]);
+        }
         let mut before = BEGIN;
         for (attribute, KeyValue { key, .. }) in (0_u32..).zip(attributes) {
             let name = key.as_str();

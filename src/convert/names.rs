@@ -72,7 +72,7 @@ pub(super) const BEGIN: usize = SLOTS;
 
 /// Known names by their numbers. Those of the conventions' keys are their slots. Spans of one kind have the same
 /// attributes in the same order, so that the name that comes next is mostly one that came next before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Names {
     list: Vec<Known>,
     /// By the hashes of the names.
@@ -90,9 +90,10 @@ struct Known {
     next: [u32; 2],
 }
 
-impl Default for Names {
-    fn default() -> Self {
-        let mut names = Self { list: Vec::new(), numbers: FxHashMap::default() };
+impl Names {
+    /// Knows the conventions' names.
+    pub(super) fn new() -> Self {
+        let mut names = Self::default();
         for (convention, known) in (0_u8..).zip(CONVENTIONS) {
             for (key, name) in known.keys.iter().enumerate() {
                 debug_assert!(is_short_and_plain(name), "{name} is no short name");
@@ -103,9 +104,7 @@ impl Default for Names {
         debug_assert_eq!(names.numbers.len(), names.list.len(), "two keys have one name, or one hash");
         names
     }
-}
 
-impl Names {
     /// The number of a name that stands behind another one, or comes first. `None` for one that is too long or
     /// comes too late to be known.
     #[inline]
@@ -191,7 +190,7 @@ mod tests {
     proptest! {
         #[test]
         fn each_name_goes_where_the_conventions_say(spans in prop::collection::vec(prop::collection::vec(some_name(), 0..12), 0..20)) {
-            let mut names = Names::default();
+            let mut names = Names::new();
             for span in &spans {
                 let mut before = BEGIN;
                 for name in span {
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_comes_late_is_not_known() {
-        let mut names = Names::default();
+        let mut names = Names::new();
         let known = |names: &mut Names, name: &str| names.number(name, BEGIN).is_some();
         for number in 0..2 * MOST {
             known(&mut names, &number.to_string());
