@@ -6,7 +6,6 @@
 mod attachments;
 mod blocks;
 mod calls;
-mod common;
 mod conversation;
 mod documents;
 mod events;
@@ -20,7 +19,6 @@ mod part;
 mod parts;
 mod providers;
 mod read;
-mod said;
 mod tools;
 mod vercel;
 mod write;
@@ -28,7 +26,6 @@ mod write;
 pub(super) use conversation::split_conversation;
 pub(super) use documents::{joined_text, write_documents};
 pub(super) use flat::split_number;
-pub(super) use history::History;
 pub(super) use indexed::is_indexed;
 pub(super) use livekit::other_items;
 pub(super) use openinference::is_whole_tool;
@@ -39,25 +36,21 @@ pub(super) use vercel::Answer;
 use crate::json::write_string;
 use crate::run::Attachment;
 use attachments::Attachments;
-use std::borrow::Cow;
-
-/// Begins the object that messages become.
-const OPEN: &str = "{\"messages\":[";
+use history::History;
 
 /// A list of chat messages, written as they come.
 pub(crate) struct Messages {
     side: Side,
-    /// Nothing, or [`OPEN`] and the messages with commas between them.
+    /// The messages, with commas between them.
     written: String,
-    history: History,
-    /// Whether what is read now is for the history.
-    is_kept: bool,
+    /// Kept from one list to the next, where somebody keeps the [`Memory`].
+    history: Option<History>,
     count: usize,
     /// Where the first message ends.
     first: usize,
     /// The only message so far came from instructions that the next one may repeat.
     instructions: bool,
-    finish_reasons: Vec<Cow<'static, str>>,
+    finish_reasons: Vec<String>,
     compacted: bool,
     /// See [`Self::are_of_agent`].
     of_agent: bool,
@@ -79,6 +72,13 @@ impl Side {
             Self::Outputs => "assistant",
         }
     }
+}
+
+/// What one list of messages leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) written: String,
+    history: History,
 }
 
 /// How far the messages were, to go back to.
@@ -116,8 +116,7 @@ impl Messages {
         Self {
             side,
             written: String::new(),
-            history: History::default(),
-            is_kept: false,
+            history: None,
             count: 0,
             first: 0,
             instructions: false,
@@ -128,12 +127,11 @@ impl Messages {
         }
     }
 
-    /// Writes into memory that was used before, and copies what was read before.
-    pub(crate) fn with_memory(mut self, text: String, history: History) -> Self {
-        self.written = text;
+    /// Writes into memory that was used before.
+    pub(crate) fn with_memory(mut self, memory: Memory) -> Self {
+        self.written = memory.written;
         self.written.clear();
-        self.history = history;
-        self.is_kept = true;
+        self.history = Some(memory.history);
         self
     }
 
@@ -142,10 +140,9 @@ impl Messages {
         self.of_agent = of_agent;
     }
 
-    /// What is known now, for the messages to come.
-    pub(crate) fn into_history(mut self) -> History {
-        self.history.keep_little();
-        self.history
+    /// The memory, to use it again.
+    pub(crate) fn into_memory(self) -> Memory {
+        Memory { written: self.written, history: self.history.unwrap_or_default() }
     }
 
     /// Sets how many bytes of base64 may stand inline; longer ones become attachments.
@@ -161,31 +158,24 @@ impl Messages {
 
     /// Whether this piece of JSON stands somewhere in the messages.
     pub(crate) fn contains(&self, json: &str) -> bool {
-        self.list().contains(json)
+        self.written.contains(json)
     }
 
-    /// Takes the messages, as the first member of an object that is still open.
-    pub(crate) fn take_object(&mut self) -> String {
-        let mut object = std::mem::take(&mut self.written);
-        if object.is_empty() {
-            object.push_str(OPEN);
-        }
-        object.push(']');
-        object
-    }
-
-    /// The messages, with commas between them.
-    fn list(&self) -> &str {
-        self.written.get(OPEN.len()..).unwrap_or_default()
+    /// Appends `[…]`.
+    pub(crate) fn write_to(&self, out: &mut String) {
+        out.reserve(self.written.len() + 2);
+        out.push('[');
+        out.push_str(&self.written);
+        out.push(']');
     }
 
     /// Why the model stopped, by the first message that says so.
     pub(crate) fn finish_reason(&self) -> Option<&str> {
-        self.finish_reasons.first().map(AsRef::as_ref)
+        self.finish_reasons.first().map(String::as_str)
     }
 
     /// Why the model stopped, one for each message that says so.
-    pub(crate) fn finish_reasons(&self) -> &[Cow<'static, str>] {
+    pub(crate) fn finish_reasons(&self) -> &[String] {
         &self.finish_reasons
     }
 
@@ -200,11 +190,9 @@ impl Messages {
     }
 
     fn add_finish_reason(&mut self, reason: &str) {
-        const COMMON: [&str; 6] = ["stop", "tool_calls", "tool_call", "length", "end_turn", "tool_use"];
         // rig says `unknown` where it has none.
         if !reason.is_empty() && reason != "unknown" {
-            let common = COMMON.into_iter().find(|common| *common == reason);
-            self.finish_reasons.push(common.map_or_else(|| reason.to_owned().into(), Cow::Borrowed));
+            self.finish_reasons.push(reason.to_owned());
         }
     }
 
@@ -217,7 +205,9 @@ impl Messages {
 
     /// Opens a message and answers where it begins.
     fn begin_message(&mut self, role: &str) -> usize {
-        self.written.push_str(if self.written.is_empty() { OPEN } else { "," });
+        if !self.written.is_empty() {
+            self.written.push(',');
+        }
         let start = self.written.len();
         self.written.push_str("{\"role\":");
         write_string(&mut self.written, role);
@@ -227,13 +217,13 @@ impl Messages {
     fn end_message(&mut self, start: usize) {
         self.written.push('}');
         let repeats = std::mem::take(&mut self.instructions)
-            && start > OPEN.len()
-            && write::same_message(&self.written[OPEN.len()..start - 1], &self.written[start..]);
+            && start > 0
+            && write::same_message(&self.written[..start - 1], &self.written[start..]);
         if repeats {
             self.written.truncate(start - 1);
         } else {
             self.count += 1;
-            if start == OPEN.len() {
+            if start == 0 {
                 self.first = self.written.len();
             }
         }

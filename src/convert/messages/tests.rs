@@ -4,7 +4,8 @@ use super::*;
 use serde_json::{json, Value};
 
 pub(super) fn list(messages: &Messages) -> Value {
-    let out = format!("[{}]", messages.list());
+    let mut out = String::new();
+    messages.write_to(&mut out);
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
 }
 
