@@ -48,7 +48,7 @@ type Shard = Padded<Mutex<Traces>>;
 #[derive(Debug, Default)]
 struct Traces {
     traces: FxHashMap<u128, Trace>,
-    /// In the order they finished. A trace may have been taken up again since.
+    /// Those without an open span, in the order they finished.
     finished: VecDeque<(Instant, u128)>,
     /// What is left of traces that were forgotten: empty, but with room for the spans of others.
     spare: Vec<Trace>,
@@ -158,7 +158,7 @@ impl Live {
         let kept = self.filter.keeps(&span);
         let project = self.ask(&span, parent);
         let mut guard = self.lock(key);
-        let Traces { traces, spare, .. } = &mut *guard;
+        let Traces { traces, finished, spare } = &mut *guard;
         let slot = traces.entry(key.trace_id);
         let trace = match &slot {
             Slot::Occupied(trace) => Some(trace.get()),
@@ -174,7 +174,17 @@ impl Live {
         if let Some(node) = place.run() {
             watch(node);
         }
-        let trace = slot.or_insert_with(|| spare.pop().unwrap_or_default());
+        let trace = match slot {
+            Slot::Occupied(trace) => {
+                let trace = trace.into_mut();
+                if trace.open == 0 {
+                    // It is taken up again.
+                    finished.retain(|(_, trace_id)| *trace_id != key.trace_id);
+                }
+                trace
+            }
+            Slot::Vacant(slot) => slot.insert(spare.pop().unwrap_or_default()),
+        };
         let entry = Entry { place, opened: Some(span), posted: false };
         let before = if taken {
             trace.spans.get_mut(key.span_id).map(|before| std::mem::replace(before, entry))
@@ -370,13 +380,7 @@ impl Traces {
             return None;
         }
         self.finished.pop_front();
-        // It may have been taken up again; then it will finish once more.
-        let is_open = self.traces.get(&first).is_none_or(|trace| trace.open > 0);
-        if is_open {
-            None
-        } else {
-            self.traces.remove(&first)
-        }
+        self.traces.remove(&first)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Very deep chains, and more open spans than are remembered.
 
 use crate::common::sink::Sink;
-use crate::common::{assert_adds_up, assert_flawless, at, config, export, in_time, server, span, KEY, LONG};
+use crate::common::{assert_adds_up, assert_flawless, at, config, export, in_time, server, span, CountedIds, KEY, LONG};
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::Context;
 use opentelemetry_langsmith::testing::LocalLangSmith;
@@ -61,6 +61,37 @@ fn a_chain_that_is_too_deep_goes_on_in_a_new_root() {
         assert_eq!(server.violations(), Vec::<String>::new());
         assert_eq!(server.received(), 2010);
     });
+}
+
+/// A trace that ends with each of its spans and goes on with the next, as detached tasks have it: it counts
+/// as one of those that ended lately, however often it ends, and pushes no other out.
+#[test]
+fn a_trace_that_ends_again_and_again_keeps_its_spans_and_those_of_others() {
+    const OTHERS: usize = 128;
+    const LINKS: usize = 100;
+    let server = server();
+    let processor = LangSmithSpanProcessor::new(config(&server)).unwrap();
+    let provider =
+        SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(CountedIds::default()).build();
+    let tracer = provider.tracer("detached");
+    let ended = |name: &'static str, parent: &Context| {
+        let mut span = tracer.start_with_context(name, parent);
+        span.end();
+        Context::new().with_span(span)
+    };
+    let others: Vec<_> = (0..OTHERS).map(|_| ended("root", &Context::new())).collect();
+    let mut last = ended("root", &Context::new());
+    for _ in 0..LINKS {
+        last = ended("child", &last);
+    }
+    for other in &others {
+        ended("child", other);
+    }
+    provider.shutdown_with_timeout(LONG).unwrap();
+    assert_flawless(&server, 2 * OTHERS + LINKS + 1);
+    for run in server.runs() {
+        assert_eq!(run.parent_run_id.is_some(), run.name == "child", "{}", server.tree());
+    }
 }
 
 #[test]
