@@ -3,36 +3,31 @@
 use super::frame::is_empty;
 use super::messages::{joined_text, Messages, Side};
 use super::Draft;
-use crate::json::{scan, write_array, write_string};
+use crate::json::{scan, write_array, write_string, Json};
 use opentelemetry::Value;
 
 /// Writes messages as the inputs or the outputs, if there are none yet, with JSON members `beside`
 /// them. Instructions that came alone go before the inputs.
 pub(super) fn set(draft: &mut Draft, side: Side, messages: &mut Messages, beside: &[(&str, &str)]) -> bool {
     let is_input = side == Side::Inputs;
-    let field = if is_input { &draft.inputs } else { &draft.outputs };
-    if field.is_some() || messages.is_empty() {
+    if draft.has(side) || messages.is_empty() {
         return false;
     }
     if let Some(instructions) = draft.instructions.take_if(|_| is_input) {
         messages.push_system(&instructions);
     }
-    let write = |out: &mut String| {
-        out.push_str("{\"messages\":");
-        messages.write_to(out);
-        for (name, json) in beside {
-            out.push(',');
-            write_string(out, name);
-            out.push(':');
-            out.push_str(json);
-        }
-        out.push('}');
-        true
-    };
-    let written = if is_input { draft.inputs_with(write) } else { draft.outputs_with(write) };
-    draft.outputs_are_ours |= written && !is_input && beside.is_empty();
+    let mut object = messages.take_object();
+    for (name, json) in beside {
+        object.push(',');
+        write_string(&mut object, name);
+        object.push(':');
+        object.push_str(json);
+    }
+    object.push('}');
+    *draft.side(side) = Some(Json::from_trusted(object));
+    draft.outputs_are_ours |= !is_input && beside.is_empty();
     note(draft, messages);
-    written
+    true
 }
 
 /// Nobody had messages for the instructions: they are all that the model is known to have been told,
@@ -74,8 +69,10 @@ pub(super) fn set_whole(draft: &mut Draft<'_>, side: Side, value: &Value) -> boo
 /// Keeps what messages say besides their content.
 pub(super) fn note(draft: &mut Draft<'_>, messages: &mut Messages) {
     draft.has_messages |= !messages.is_empty();
-    if let Some(reason) = messages.finish_reason() {
-        draft.finish_reason.get_or_insert_with(|| reason.to_owned());
+    if let (Some(reason), None) = (messages.finish_reason(), &draft.finish_reason) {
+        let mut text = std::mem::take(&mut draft.memory.finish_reason);
+        reason.clone_into(&mut text);
+        draft.finish_reason = Some(text);
     }
     if let reasons @ [_, _, ..] = messages.finish_reasons() {
         draft.extra.metadata.insert_with("finish_reasons", |out| {
@@ -86,6 +83,6 @@ pub(super) fn note(draft: &mut Draft<'_>, messages: &mut Messages) {
         draft.extra.metadata.insert_bool("conversation_compacted", true);
     }
     for attachment in messages.take_attachments() {
-        super::attachment::add_referred(&mut draft.attachments, attachment);
+        super::attachment::add_referred(draft.attachments, attachment);
     }
 }

@@ -14,7 +14,7 @@ use std::fmt::Write;
 #[derive(Debug, Default)]
 pub(super) struct Written {
     trace: Option<TraceId>,
-    /// The ids of that trace and of its last span.
+    /// The ids of that trace and of a span, up to the value of the latter.
     ids: Object,
     kinds: [Kind; 5],
 }
@@ -57,11 +57,12 @@ impl Written {
             self.trace = Some(trace);
             self.ids.clear();
             self.ids.insert_with(name!("OTEL_TRACE_ID"), |out| write_hex(out, trace.to_bytes()));
-            self.ids.insert_raw(name!("OTEL_SPAN_ID"), "null");
+            self.ids.insert_raw(name!("OTEL_SPAN_ID"), "");
         }
-        self.ids.set_last(|out| write_hex(out, span.span_context.span_id().to_bytes()));
         let metadata = &mut extra.metadata;
+        debug_assert!(metadata.is_empty(), "the ids come first");
         metadata.append(&self.ids);
+        metadata.end_last(|out| write_hex(out, span.span_context.span_id().to_bytes()));
         let parent = span.parent_span_id.to_bytes();
         if parent != [0; 8] && (node.is_root() || node.is_moved()) {
             metadata.insert_with(name!("OTEL_PARENT_SPAN_ID"), |out| write_hex(out, parent));

@@ -1,11 +1,11 @@
 //! What conventions write into: the run as it comes to be. The first writer of a field wins.
 
 use super::frame::is_blank;
-use super::messages::Side;
+use super::messages::{History, Messages, Side};
 use super::options::Options;
 use super::usage::Usage;
-use crate::json::{scan, write_attribute, write_f64, write_string, Json, Object};
-use crate::run::{Attachment, Extra, Feedback, RunId, RunType, Timestamp};
+use crate::json::{scan, write_attribute, write_f64, write_string, Json, Name, Object};
+use crate::run::{Attachment, Extra, Feedback, Run, RunId, RunType, Timestamp};
 use opentelemetry::Value;
 use std::borrow::Cow;
 
@@ -42,27 +42,48 @@ pub(super) enum NameSource {
 /// Memory that one run leaves to the next.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) extra: Option<Box<Extra>>,
+    /// It has nothing that a list or an object would keep.
+    pub(super) run: Option<Box<Run>>,
     pub(super) name: String,
     pub(super) inputs: String,
     pub(super) outputs: String,
     pub(super) usage: String,
-    /// For messages before they stand in the inputs or outputs.
-    pub(super) messages: super::messages::Memory,
+    pub(super) finish_reason: String,
+    pub(super) history: History,
 }
 
 impl Memory {
-    /// Lets go of what one huge run needed.
-    pub(super) fn keep_little(&mut self) {
-        const MUCH: usize = 256 << 10;
-        self.extra.take_if(|extra| extra.metadata.capacity() > MUCH);
-        for text in [&mut self.inputs, &mut self.outputs, &mut self.messages.written] {
+    /// Takes back that of a run.
+    pub(super) fn recycle(&mut self, mut boxed: Box<Run>) {
+        let run = &mut *boxed;
+        if let Cow::Owned(name) = std::mem::take(&mut run.name) {
+            self.name = name;
+        }
+        if let Some(inputs) = run.inputs.take() {
+            self.inputs = inputs.into_string();
+        }
+        if let Some(outputs) = run.outputs.take() {
+            self.outputs = outputs.into_string();
+        }
+        // What few runs have keeps no memory.
+        (run.tags, run.attachments, run.feedback) = (Vec::new(), Vec::new(), Vec::new());
+        (run.error, run.events) = (None, None);
+        let Extra { metadata, invocation_params, otel, runtime } = &mut *run.extra;
+        for object in [metadata, invocation_params, otel, runtime] {
+            object.clear();
+        }
+        self.run = Some(boxed).filter(|run| run.extra.metadata.capacity() <= MUCH);
+        // Neither does what one huge run needed.
+        for text in [&mut self.inputs, &mut self.outputs] {
             if text.capacity() > MUCH {
                 *text = String::new();
             }
         }
     }
 }
+
+/// More than this is given back.
+const MUCH: usize = 256 << 10;
 
 #[derive(Debug)]
 pub(super) struct Draft<'o> {
@@ -74,11 +95,11 @@ pub(super) struct Draft<'o> {
     /// This crate wrote the outputs: they have no members but its own.
     pub(super) outputs_are_ours: bool,
     pub(super) memory: &'o mut Memory,
-    pub(super) extra: Box<Extra>,
-    pub(super) usage: Usage,
-    pub(super) tags: Vec<String>,
-    pub(super) attachments: Vec<Attachment>,
-    pub(super) feedback: Vec<Feedback>,
+    pub(super) extra: &'o mut Extra,
+    pub(super) usage: &'o mut Usage,
+    pub(super) tags: &'o mut Vec<String>,
+    pub(super) attachments: &'o mut Vec<Attachment>,
+    pub(super) feedback: &'o mut Vec<Feedback>,
     pub(super) reference_example_id: Option<RunId>,
     pub(super) events: Events,
     /// What the attributes say of an error; the status decides whether there is one.
@@ -131,21 +152,27 @@ impl Events {
 impl<'o> Draft<'o> {
     /// A draft in memory that earlier runs used.
     #[inline]
-    pub(super) fn new(memory: &'o mut Memory, started: Timestamp, options: &'o Options) -> Self {
-        let extra = memory.extra.take().unwrap_or_default();
+    pub(super) fn new(
+        memory: &'o mut Memory,
+        usage: &'o mut Usage,
+        run: &'o mut Run,
+        started: Timestamp,
+        options: &'o Options,
+    ) -> Self {
+        let Run { extra, tags, attachments, feedback, .. } = run;
         Self {
             options,
             run_type: (TypeRank::Nothing, RunType::Chain),
-            names: [const { None }; 5],
+            names: [None, None, None, None, None],
             inputs: None,
             outputs: None,
             outputs_are_ours: false,
             memory,
             extra,
-            usage: Usage::default(),
-            tags: Vec::new(),
-            attachments: Vec::new(),
-            feedback: Vec::new(),
+            usage,
+            tags,
+            attachments,
+            feedback,
             reference_example_id: None,
             events: Events::default(),
             error_type: None,
@@ -206,6 +233,22 @@ impl<'o> Draft<'o> {
             Side::Inputs => self.inputs.is_some(),
             Side::Outputs => self.outputs.is_some(),
         }
+    }
+
+    pub(super) fn side(&mut self, side: Side) -> &mut Option<Json> {
+        match side {
+            Side::Inputs => &mut self.inputs,
+            Side::Outputs => &mut self.outputs,
+        }
+    }
+
+    /// Messages that are written into the memory of this side, and know those of earlier runs.
+    pub(super) fn messages(&mut self, side: Side) -> Messages {
+        let text = match side {
+            Side::Inputs => &mut self.memory.inputs,
+            Side::Outputs => &mut self.memory.outputs,
+        };
+        Messages::on(side).with_memory(std::mem::take(text), std::mem::take(&mut self.memory.history))
     }
 
     /// Writes one side of the run, if nobody has, and if `write` says that it wrote an object.
@@ -387,7 +430,7 @@ pub(super) fn insert_once(object: &mut Object, name: &str, value: &Value) -> boo
 }
 
 /// Adds a member that is a number: `tracing` delivers unsigned integers as text.
-pub(super) fn insert_number(object: &mut Object, name: &str, value: &Value) -> bool {
+pub(super) fn insert_number<'n>(object: &mut Object, name: impl Into<Name<'n>>, value: &Value) -> bool {
     match number(value) {
         Some(Number::Integer(number)) => object.insert_i64(name, number),
         Some(Number::Float(number)) => object.insert_with(name, |out| write_f64(out, number)),

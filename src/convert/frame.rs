@@ -1,10 +1,9 @@
 //! One pass over a span's attributes: each goes to the convention that knows it.
 
+use super::names::{bit, family_of, Names, Target, BEGIN, FIRST_SLOTS, MOST};
 use super::CONVENTIONS;
-use crate::json::{Name, Object, Seen};
+use crate::json::{Name, Object, Ready, Seen};
 use opentelemetry::{KeyValue, Value};
-use rustc_hash::FxHashMap;
-use std::sync::LazyLock;
 
 /// A way to describe a span by attributes.
 pub(super) struct Convention {
@@ -35,84 +34,18 @@ macro_rules! attributes {
 }
 pub(super) use attributes;
 
-/// Where the registry sends an attribute.
-#[derive(Clone, Copy)]
-enum Target {
-    Slot { convention: u8, slot: u16, bit: u64 },
-    Family { convention: u8, family: u8, prefix: u8 },
-}
-
-struct Registry {
-    /// By the hashes of the names.
-    slots: FxHashMap<u64, (&'static str, Target)>,
-    /// By the first byte of the prefix.
-    families: [Vec<(&'static str, Target)>; 256],
-    /// The first slot of each convention.
-    first: Vec<u16>,
-    count: usize,
-}
-
-static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
-    let mut registry = Registry {
-        slots: FxHashMap::default(),
-        families: std::array::from_fn(|_| Vec::new()),
-        first: Vec::new(),
-        count: 0,
-    };
-    for (convention, Convention { keys, families, .. }) in (0_u8..).zip(CONVENTIONS) {
-        let first = u16::try_from(registry.count).unwrap_or(u16::MAX);
-        registry.first.push(first);
-        for (slot, key) in (first..).zip(*keys) {
-            let before = registry.slots.insert(
-                Name::new(key).hash(),
-                (key, Target::Slot { convention, slot, bit: bit(usize::from(slot - first)) }),
-            );
-            debug_assert!(before.is_none(), "{key} belongs to two conventions, or has the hash of another one");
-        }
-        registry.count += keys.len();
-        for (family, prefix) in (0_u8..).zip(*families) {
-            let target = Target::Family { convention, family, prefix: u8::try_from(prefix.len()).unwrap_or(u8::MAX) };
-            registry.families[usize::from(prefix.as_bytes()[0])].push((prefix, target));
-        }
-    }
-    // The longer prefix says more.
-    for families in &mut registry.families {
-        families.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-    }
-    registry
-});
-
-impl Registry {
-    #[inline]
-    fn find(&self, name: &str, hash: u64) -> Option<Target> {
-        if let Some((_, target)) = self.slots.get(&hash).filter(|(known, _)| *known == name) {
-            return Some(*target);
-        }
-        let families = &self.families[usize::from(*name.as_bytes().first()?)];
-        // Most differ where the prefix ends.
-        let begins = |prefix: &str| {
-            let last = prefix.len() - 1;
-            name.as_bytes().get(last) == Some(&prefix.as_bytes()[last]) && name.starts_with(prefix)
-        };
-        families.iter().find(|(prefix, _)| begins(prefix)).map(|(_, target)| *target)
-    }
-}
-
 const NONE: u32 = u32::MAX;
-
-/// The bit of a convention's key. Those beyond the last one share it.
-fn bit(key: usize) -> u64 {
-    1 << key.min(63)
-}
 
 /// Which attribute stands where, as positions in the span's list. Kept from span to span, so that
 /// a span costs no memory here.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
-    /// By slot.
-    slots: Vec<u32>,
+    names: Names,
+    /// By the numbers of names: the place of the attribute in the span's list where a convention knows the whole
+    /// name, else that in `families` or `rest`.
+    places: Vec<u32>,
     /// The slots in use, in the order of the attributes.
-    used: Vec<u16>,
+    used: Vec<u32>,
     families: Members,
     rest: Members,
     /// One bit a convention.
@@ -129,9 +62,19 @@ struct Members {
 }
 
 impl Members {
-    /// Of several with one name the last one counts.
+    /// Adds one whose name is known. Of several with one name the last one counts.
     #[inline]
-    fn add(&mut self, attributes: &[KeyValue], member: Member) {
+    fn add_known(&mut self, place: &mut u32, member: Member) {
+        if *place == NONE {
+            *place = u32::try_from(self.list.len()).unwrap_or(NONE);
+            self.list.push(member);
+        } else {
+            self.list[*place as usize].attribute = member.attribute;
+        }
+    }
+
+    /// The same for a name that is not known.
+    fn add_other(&mut self, attributes: &[KeyValue], member: Member) {
         let name = |member: &Member| attributes[member.attribute as usize].key.as_str();
         let is_same = |other: &Member| name(other) == name(&member);
         if let Some(position) = self.seen.find(&self.list, member.hash, |other| other.hash, is_same) {
@@ -142,7 +85,20 @@ impl Members {
         }
     }
 
-    fn clear(&mut self) {
+    #[inline]
+    fn clear(&mut self, places: &mut [u32]) {
+        if !self.list.is_empty() {
+            self.clear_all(places);
+        }
+    }
+
+    #[inline(never)]
+    fn clear_all(&mut self, places: &mut [u32]) {
+        for member in &self.list {
+            if let Some(place) = places.get_mut(member.number as usize) {
+                *place = NONE;
+            }
+        }
         self.list.clear();
         self.seen.clear();
     }
@@ -150,22 +106,23 @@ impl Members {
 
 #[derive(Clone, Copy, Debug)]
 struct Member {
-    hash: u64,
     attribute: u32,
+    /// Of its name; [`NONE`] for one that is not known, which is found by its hash.
+    number: u32,
+    hash: u64,
     convention: u8,
     family: u8,
     prefix: u8,
 }
 
 impl Member {
-    /// An attribute that no convention knows.
-    fn unknown(hash: u64, attribute: u32) -> Self {
-        Self { hash, attribute, convention: u8::MAX, family: 0, prefix: 0 }
-    }
-
     #[inline]
-    fn name(self, attributes: &[KeyValue]) -> Name<'_> {
-        Name::with_hash(attributes[self.attribute as usize].key.as_str(), self.hash)
+    fn new(attribute: u32, number: u32, target: Target) -> Self {
+        let (convention, family, prefix) = match target {
+            Target::Family { convention, family, prefix } => (convention, family, prefix),
+            Target::Slot { .. } | Target::Unknown => (u8::MAX, 0, 0),
+        };
+        Self { attribute, number, hash: 0, convention, family, prefix }
     }
 }
 
@@ -174,40 +131,59 @@ impl Frame {
     /// attribute is set again.
     pub(super) fn read(&mut self, attributes: &[KeyValue]) {
         self.clear();
-        let registry = &*REGISTRY;
-        if self.slots.is_empty() {
-            self.slots.resize(registry.count, NONE);
+        if self.places.is_empty() {
+            // Not before there is a span: a client starts sooner so.
+            (self.names, self.places) = (Names::new(), vec![NONE; MOST]);
         }
+        let mut before = BEGIN;
         for (attribute, KeyValue { key, .. }) in (0_u32..).zip(attributes) {
             let name = key.as_str();
-            let hash = Name::new(name).hash();
-            match registry.find(name, hash) {
-                Some(Target::Slot { convention, slot, bit }) => {
+            let Some(number) = self.names.number(name, before) else {
+                self.add_other(attributes, attribute, name);
+                continue;
+            };
+            before = number as usize;
+            let place = &mut self.places[before];
+            match self.names.target(before) {
+                Target::Slot { convention, bit } => {
                     self.present |= 1 << convention;
                     self.keys[usize::from(convention)] |= bit;
-                    let place = &mut self.slots[usize::from(slot)];
                     if *place == NONE {
-                        self.used.push(slot);
+                        self.used.push(number);
                     }
                     *place = attribute;
                 }
-                Some(Target::Family { convention, family, prefix }) => {
+                target @ Target::Family { convention, .. } => {
                     self.present |= 1 << convention;
-                    self.families.add(attributes, Member { hash, attribute, convention, family, prefix });
+                    self.families.add_known(place, Member::new(attribute, number, target));
                 }
-                None => {
-                    self.rest.add(attributes, Member::unknown(hash, attribute));
-                }
+                Target::Unknown => self.rest.add_known(place, Member::new(attribute, number, Target::Unknown)),
             }
         }
     }
 
+    /// Sorts an attribute whose name is not known.
+    #[cold]
+    fn add_other(&mut self, attributes: &[KeyValue], attribute: u32, name: &str) {
+        let target = family_of(name);
+        let members = match target {
+            Target::Family { convention, .. } => {
+                self.present |= 1 << convention;
+                &mut self.families
+            }
+            Target::Slot { .. } | Target::Unknown => &mut self.rest,
+        };
+        let hash = Name::new(name).hash();
+        members.add_other(attributes, Member { hash, ..Member::new(attribute, NONE, target) });
+    }
+
     fn clear(&mut self) {
-        for slot in self.used.drain(..) {
-            self.slots[usize::from(slot)] = NONE;
+        for slot in &self.used {
+            self.places[*slot as usize] = NONE;
         }
-        self.families.clear();
-        self.rest.clear();
+        self.used.clear();
+        self.families.clear(&mut self.places);
+        self.rest.clear(&mut self.places);
         self.present = 0;
         self.keys.fill(0);
     }
@@ -222,23 +198,28 @@ impl Frame {
     }
 
     pub(super) fn view<'f, 'a>(&'f mut self, attributes: &'a [KeyValue], convention: usize) -> View<'f, 'a> {
-        let first = usize::from(REGISTRY.first[convention]);
+        let (first, keys) = (FIRST_SLOTS[convention], self.keys[convention]);
         let convention = u8::try_from(convention).unwrap_or(u8::MAX);
-        View { frame: self, attributes, convention, first }
+        View { frame: self, attributes, convention, first, keys }
     }
 
     /// Calls `each` with what no convention took: attributes that conventions know but had no use
-    /// for, those of their families, then the rest.
-    pub(super) fn left<'a>(&self, attributes: &'a [KeyValue], mut each: impl FnMut(Left, Name<'a>, &'a KeyValue)) {
-        for position in self.used.iter().map(|slot| self.slots[usize::from(*slot)]).filter(|place| *place != NONE) {
-            let attribute = &attributes[position as usize];
-            each(Left::Known, attribute.key.as_str().into(), attribute);
+    /// for, those of their families, then the rest. Most come with how their names are written.
+    pub(super) fn left<'a>(
+        &self,
+        attributes: &'a [KeyValue],
+        mut each: impl FnMut(Left, Option<Ready<'_>>, &'a KeyValue),
+    ) {
+        for &slot in &self.used {
+            let attribute = self.places[slot as usize];
+            if attribute != NONE {
+                each(Left::Known, self.names.written(slot), &attributes[attribute as usize]);
+            }
         }
-        for member in self.families.list.iter().filter(|member| member.attribute != NONE) {
-            each(Left::Known, member.name(attributes), &attributes[member.attribute as usize]);
-        }
-        for member in self.rest.list.iter().filter(|member| member.attribute != NONE) {
-            each(Left::Unknown, member.name(attributes), &attributes[member.attribute as usize]);
+        for (left, members) in [(Left::Known, &self.families), (Left::Unknown, &self.rest)] {
+            for member in members.list.iter().filter(|member| member.attribute != NONE) {
+                each(left, self.names.written(member.number), &attributes[member.attribute as usize]);
+            }
         }
     }
 }
@@ -258,13 +239,19 @@ pub(super) struct View<'f, 'a> {
     attributes: &'a [KeyValue],
     convention: u8,
     first: usize,
+    /// One bit a key that the span has, or had before it was taken.
+    keys: u64,
 }
 
 impl<'a> View<'_, 'a> {
     /// Looks at an attribute and leaves it.
     #[inline]
     pub(super) fn peek(&self, key: impl Into<usize>) -> Option<&'a Value> {
-        let position = self.frame.slots[self.first + key.into()];
+        let key = key.into();
+        if self.keys & bit(key) == 0 {
+            return None;
+        }
+        let position = self.frame.places[self.first + key];
         (position != NONE).then(|| &self.attributes[position as usize].value)
     }
 
@@ -274,24 +261,24 @@ impl<'a> View<'_, 'a> {
     pub(super) fn has_any(&self, first: impl Into<usize>, last: impl Into<usize>) -> bool {
         let (first, last) = (bit(first.into()), bit(last.into()));
         let group = last | (last - first);
-        self.frame.keys[usize::from(self.convention)] & group != 0
+        self.keys & group != 0
     }
 
     /// Takes an attribute, so that it does not go to the metadata.
     #[inline]
     pub(super) fn take(&mut self, key: impl Into<usize>) -> Option<&'a Value> {
-        let place = &mut self.frame.slots[self.first + key.into()];
+        let place = &mut self.frame.places[self.first + key.into()];
         let position = std::mem::replace(place, NONE);
         (position != NONE).then(|| &self.attributes[position as usize].value)
     }
 
     /// Gives an attribute back: on this span its name means something else.
     pub(super) fn disown(&mut self, key: impl Into<usize>) {
-        let place = &mut self.frame.slots[self.first + key.into()];
-        let attribute = std::mem::replace(place, NONE);
+        let slot = self.first + key.into();
+        let attribute = std::mem::replace(&mut self.frame.places[slot], NONE);
         if attribute != NONE {
-            let hash = Name::new(self.attributes[attribute as usize].key.as_str()).hash();
-            self.frame.rest.list.push(Member::unknown(hash, attribute));
+            let number = u32::try_from(slot).unwrap_or(NONE);
+            self.frame.rest.list.push(Member::new(attribute, number, Target::Unknown));
         }
     }
 
@@ -334,7 +321,7 @@ impl<'a> View<'_, 'a> {
     /// Takes attributes that no convention knows if `accept` accepts them; where `until` is given, those
     /// alone that were set before it.
     pub(super) fn take_unknown(&mut self, until: Option<usize>, mut accept: impl FnMut(&'a str, &'a Value) -> bool) {
-        let end = until.map_or(NONE, |key| self.frame.slots[self.first + key]);
+        let end = until.map_or(NONE, |key| self.frame.places[self.first + key]);
         for member in self.frame.rest.list.iter_mut().filter(|member| member.attribute < end) {
             let KeyValue { key, value, .. } = &self.attributes[member.attribute as usize];
             if accept(key.as_str(), value) {
@@ -385,11 +372,11 @@ pub(super) fn is_blank(text: &str) -> bool {
 /// Whether a value says nothing: the next source gets its chance then.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
-        // Most texts begin with a letter.
-        Value::String(text) if matches!(text.as_str().as_bytes(), [b'a'..=b'm' | b'o'..=b'z' | b'A'..=b'Z', ..]) => {
-            false
-        }
-        Value::String(text) => matches!(text.as_str().trim(), "" | "[]" | "{}" | "null"),
+        // Most texts begin with a letter, or are JSON with something in it.
+        Value::String(text) => match text.as_str().as_bytes() {
+            [b'a'..=b'm' | b'o'..=b'z' | b'A'..=b'Z', ..] | [b'{' | b'[', b'"' | b'{', ..] => false,
+            _ => matches!(text.as_str().trim(), "" | "[]" | "{}" | "null"),
+        },
         Value::Array(array) => match array {
             opentelemetry::Array::String(items) => items.is_empty(),
             opentelemetry::Array::I64(items) => items.is_empty(),

@@ -95,7 +95,7 @@ fn request(value: &Value, draft: &mut Draft) -> bool {
     if let Some(name) = request.get_text("model") {
         model(&name, draft);
     }
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     if has_tools {
         extra.invocation_params.insert_raw("tools", &tools);
     }

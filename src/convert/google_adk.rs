@@ -61,7 +61,7 @@ fn request(value: &Value, draft: &mut Draft) -> bool {
 }
 
 fn parameters(config: &Members<'_>, tools: Option<&str>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     if let Some(tools) = tools {
         extra.invocation_params.insert_raw("tools", tools);
     }

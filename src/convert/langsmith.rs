@@ -84,7 +84,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         draft.reference_example_id = value.as_str().trim().parse().ok();
         draft.reference_example_id.is_some()
     });
-    view.take_if(Key::Attachments, |value| attachments(&value.as_str(), &mut draft.attachments));
+    view.take_if(Key::Attachments, |value| attachments(&value.as_str(), draft.attachments));
     view.take_if(Key::Runtime, |value| runtime(&value.as_str(), &mut draft.extra.runtime));
     view.take_if(Key::Streaming, |value| {
         flag(value).is_some_and(|stream| draft.extra.invocation_params.insert_bool("stream", stream))

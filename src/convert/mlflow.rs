@@ -59,7 +59,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
         let model = encoded::text(value).map(|model| Value::from(model.into_owned()));
         model.is_some_and(|model| super::model::set_response_model(draft, &model))
     });
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     for (key, name) in [(Key::Session, "thread_id"), (Key::User, "user_id")] {
         view.take_if(key, |value| {
             !is_empty(value) && encoded::text(value).is_some_and(|text| extra.metadata.insert_str(name, &text))
@@ -71,7 +71,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 /// The values that applications and `MLflow` itself give a span are JSON as well. Those that the request
 /// has too are parameters of the call.
 fn others(view: &mut View<'_, '_>, request: &Members<'_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     let mut insert = |name: &str, value: &Value| {
         let Value::String(text) = value else { return false };
         let json = scan::trim(text.as_str());

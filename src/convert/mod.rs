@@ -26,6 +26,7 @@ mod logfire;
 mod messages;
 mod mlflow;
 mod model;
+mod names;
 mod openinference;
 mod options;
 mod presence;
@@ -38,7 +39,7 @@ mod usage;
 mod vercel;
 
 use crate::hooks::Hide;
-use crate::json::{name, Name, Object};
+use crate::json::{name, Name, Object, Ready};
 use crate::lineage::{Node, Orders};
 use crate::run::{shorten_name, DottedOrder, Project, Run, RunType, Timestamp};
 use bubble::Bubble;
@@ -54,7 +55,7 @@ pub(crate) use options::Options;
 pub use options::{FunctionArgs, InputTokens, NamePolicy};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use usage::UsageContext;
+use usage::{Usage, UsageContext};
 
 /// All conventions, strongest first. To add one, add a file and a line.
 const CONVENTIONS: &[Convention] = &[
@@ -127,6 +128,7 @@ pub(crate) struct Converter {
     hide: Hide,
     frame: Frame,
     memory: Memory,
+    usage: Usage,
     written: Written,
     orders: Orders,
     bubble: Bubble,
@@ -143,6 +145,7 @@ impl Converter {
             hide,
             frame: Frame::default(),
             memory: Memory::default(),
+            usage: Usage::default(),
             written: Written::default(),
             orders: Orders::default(),
             bubble,
@@ -155,7 +158,7 @@ impl Converter {
     }
 
     /// Makes a run of a span that has ended. `interrupted` says that the span never did.
-    pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
+    pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Box<Run> {
         let mut run = self.run(span, node, interrupted);
         self.bubble.pass(&mut run, node);
         run
@@ -164,7 +167,7 @@ impl Converter {
     /// Makes a run of a span that is still open.
     pub(crate) fn convert_open(&mut self, span: &SpanData, node: &Node) -> Run {
         // Feedback goes once, with the end.
-        Run { end: None, error: None, feedback: Vec::new(), ..self.run(span, node, false) }
+        Run { end: None, error: None, feedback: Vec::new(), ..*self.run(span, node, false) }
     }
 
     /// Makes a run of a root that goes on with a full trace, which is over if it is `ended`.
@@ -190,12 +193,15 @@ impl Converter {
         run
     }
 
-    fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Run {
+    fn run(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Box<Run> {
         let attributes = &*span.attributes;
-        let Self { frame, memory, written, .. } = self;
-        let mut draft = Draft::new(memory, node.start(), &self.options);
+        let Self { frame, memory, usage, written, .. } = self;
+        let mut boxed = memory.run.take().unwrap_or_else(|| Box::new(Run::empty()));
+        let run = &mut *boxed;
+        usage.clear();
+        let mut draft = Draft::new(memory, usage, run, node.start(), &self.options);
         draft.interrupted = interrupted;
-        written.identify(span, node, &mut draft.extra);
+        written.identify(span, node, draft.extra);
 
         frame.read(attributes);
         if draft.options.feedback {
@@ -218,9 +224,11 @@ impl Converter {
         }
         chat::settle_instructions(&mut draft);
         settle_type(&mut draft);
-        events::rest(&span.events, self.event_limits, &mut draft);
+        if has_events || draft.first_token.is_some() {
+            events::rest(&span.events, self.event_limits, &mut draft);
+        }
         keep_left(frame, self.hide, attributes, &mut draft);
-        describe(span, node, written, &mut draft.extra);
+        describe(span, node, written, draft.extra);
         let origin = self.origin.get();
         if node.is_first_here() {
             if let Some(origin) = origin {
@@ -234,43 +242,29 @@ impl Converter {
         add_last(node, &mut draft);
         let start = node.start();
         let project = node.shared().and_then(|shared| shared.project.as_ref());
-        Run {
-            dotted_order,
-            name: name(span, &mut draft),
-            run_type: draft.run_type(),
-            start,
-            end: Some(Timestamp::from_system_time(span.end_time).max(start)),
-            project: project.or(origin.and_then(|origin| origin.project.as_ref())).cloned(),
-            tags: draft.tags,
-            inputs: draft.inputs,
-            outputs: draft.outputs,
-            error,
-            events: draft.events.finish(),
-            extra: draft.extra,
-            reference_example_id: draft.reference_example_id,
-            attachments: draft.attachments,
-            feedback: draft.feedback,
-        }
+        let project = project.or(origin.and_then(|origin| origin.project.as_ref()));
+        let name = name(span, &mut draft);
+        let run_type = draft.run_type();
+        let Draft { inputs, outputs, events, reference_example_id, .. } = draft;
+        run.dotted_order = dotted_order;
+        run.name = name;
+        run.run_type = run_type;
+        run.start = start;
+        run.end = Some(Timestamp::from_system_time(span.end_time).max(start));
+        run.project = project.cloned();
+        run.inputs = inputs;
+        run.outputs = outputs;
+        run.error = error;
+        run.events = events.finish();
+        run.reference_example_id = reference_example_id;
+        boxed
     }
 
     /// Takes back the memory of a run that is encoded.
     #[inline]
-    pub(crate) fn recycle(&mut self, run: Run) {
-        self.orders.recycle(run.dotted_order);
-        let mut extra = run.extra;
-        for object in [&mut extra.metadata, &mut extra.invocation_params, &mut extra.otel, &mut extra.runtime] {
-            object.clear();
-        }
-        self.memory.extra = Some(extra);
-        if let Cow::Owned(name) = run.name {
-            self.memory.name = name;
-        }
-        for (memory, json) in [(&mut self.memory.inputs, run.inputs), (&mut self.memory.outputs, run.outputs)] {
-            if let Some(json) = json {
-                *memory = json.into_string();
-            }
-        }
-        self.memory.keep_little();
+    pub(crate) fn recycle(&mut self, mut run: Box<Run>) {
+        self.orders.recycle(&mut run.dotted_order);
+        self.memory.recycle(run);
     }
 }
 
@@ -278,7 +272,20 @@ impl Converter {
 /// or outputs are hidden, other ways to say the same are left out as well.
 fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Draft<'_>) {
     let hides_known = hide.inputs || hide.outputs;
-    let mut arguments = Object::default();
+    let metadata = &mut draft.extra.metadata;
+    let keep = |metadata: &mut Object, left: Left, written: Option<Ready<'_>>, attribute: &KeyValue| {
+        let KeyValue { key, value, .. } = attribute;
+        if is_forwarded(key.as_str(), value) && !(hides_known && left == Left::Known) {
+            match written {
+                Some(name) => metadata.insert_ready(name, value),
+                None => metadata.insert(key.as_str(), value),
+            };
+        }
+    };
+    if !draft.is_tracing {
+        frame.left(attributes, |left, written, attribute| keep(metadata, left, written, attribute));
+        return;
+    }
     // Arguments are hidden with the inputs, which they are or would be.
     let function_args = match draft.options.function_args {
         FunctionArgs::Metadata if hide.inputs => FunctionArgs::Inputs,
@@ -286,21 +293,18 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
     };
     // What has inputs already keeps its arguments as they are.
     let may_be_inputs = draft.inputs.is_none() || hide.inputs;
-    let has_arguments = draft.is_tracing && (may_be_inputs || function_args != FunctionArgs::Inputs);
-    let metadata = &mut draft.extra.metadata;
-    frame.left(attributes, |left, whole_name, attribute| {
-        let KeyValue { key, value, .. } = attribute;
-        let name = key.as_str();
+    let has_arguments = may_be_inputs || function_args != FunctionArgs::Inputs;
+    let mut arguments = Object::default();
+    frame.left(attributes, |left, written, attribute| {
+        let name = attribute.key.as_str();
         // Functions have arguments called `metadata`, too.
         let is_free = left == Left::Unknown || name == "metadata";
         if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
-            if is_forwarded(name, value) && !(hides_known && left == Left::Known) {
-                metadata.insert(whole_name, value);
-            }
+            keep(metadata, left, written, attribute);
             return;
         }
         match function_args {
-            FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", value)),
+            FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", &attribute.value)),
             FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
             FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),
             FunctionArgs::Off => {}
@@ -315,7 +319,12 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
 }
 
 /// Headers that hold credentials are not sent on, nor what OpenTelemetry notes for itself.
+#[inline]
 fn is_forwarded(name: &str, value: &Value) -> bool {
+    !matches!(name.as_bytes().first(), Some(b'h' | b'l' | b'o')) || is_harmless(name, value)
+}
+
+fn is_harmless(name: &str, value: &Value) -> bool {
     match name.as_bytes().first() {
         Some(b'h') => {
             let mut prefixes = ["http.request.header.", "http.response.header."].into_iter();
@@ -353,6 +362,9 @@ fn settle_type(draft: &mut Draft<'_>) {
 
 /// Where the application wanted the run to stand, if it stands elsewhere.
 fn keep_placement(dotted_order: &DottedOrder, draft: &mut Draft<'_>) {
+    if draft.placement.is_empty() {
+        return;
+    }
     for (name, wanted) in std::mem::take(&mut draft.placement) {
         let below = dotted_order.as_str().strip_prefix(wanted.as_str());
         let used = dotted_order.ids().any(|id| id.to_string() == wanted)
@@ -370,10 +382,14 @@ fn add_last(node: &Node, draft: &mut Draft<'_>) {
         shared.tags.iter().for_each(|tag| draft.tag(tag));
     }
     if draft.is_invoked_agent {
-        draft.extra.metadata.insert_str("ls_agent_type", if node.is_under_agent() { "subagent" } else { "root" });
+        draft
+            .extra
+            .metadata
+            .insert_str(name!("ls_agent_type"), if node.is_under_agent() { "subagent" } else { "root" });
     }
     if let Some(reason) = draft.finish_reason.take() {
-        draft.extra.metadata.insert_str("finish_reason", &reason);
+        draft.extra.metadata.insert_str(name!("finish_reason"), &reason);
+        draft.memory.finish_reason = reason;
     }
 }
 
@@ -409,9 +425,10 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
     }
     let is_sum = node.is_counted_below() || (draft.run_type() == RunType::Chain && !draft.usage.is_whole());
     let metadata = &draft.extra.metadata;
-    let text = |name: Name<'_>| metadata.get(name).map(|json| json.trim_matches('"'));
+    let text = |name: Name<'_>| metadata.get(name)?.strip_prefix('"')?.strip_suffix('"');
     let context = UsageContext {
-        provider: text(name!("ls_provider")),
+        // It matters for parts alone.
+        provider: draft.usage.has_parts().then(|| text(name!("ls_provider"))).flatten(),
         exclusive_input: draft.exclusive_input,
         service_tier: text(name!("service_tier")),
         input_tokens: draft.options.input_tokens,

@@ -42,7 +42,7 @@ pub(super) fn set_parameter(draft: &mut Draft<'_>, name: &str, value: &Value) ->
     if is_empty(value) {
         return false;
     }
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     let insert = |object: &mut Object, name: &str| match value {
         Value::String(text) if text.as_str().trim_start().starts_with(['[', '{']) => insert_any(object, name, value),
         _ => insert_number(object, name, value),
@@ -59,7 +59,7 @@ pub(super) fn set_parameters(draft: &mut Draft<'_>, value: &Value) -> bool {
     let Value::String(text) = value else { return false };
     let Some(json) = scan::object(text.as_str()) else { return false };
     let Ok(parameters) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(json) else { return false };
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     // Langfuse writes infinity where there is no limit.
     let says_nothing = |value: &RawValue| matches!(value.get(), "null" | "\"Infinity\"");
     for (name, value) in parameters.iter().filter(|(_, value)| !says_nothing(value)) {

@@ -92,8 +92,18 @@ impl Usage {
         self.whole.is_some()
     }
 
+    /// Knows nothing any more.
+    pub(crate) fn clear(&mut self) {
+        (self.known, self.whole) = (0, None);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.known == 0 && self.whole.is_none()
+    }
+
+    /// Whether there are counts that may be parts of others, such as cached tokens.
+    pub(crate) fn has_parts(&self) -> bool {
+        self.known & TOKEN_BITS & !WHOLE_BITS != 0
     }
 
     /// Takes a count from an attribute: a number, or a number as text, because `tracing` hands
@@ -177,14 +187,18 @@ impl Usage {
             return;
         }
         let (input, output, total) = self.sums(context, total);
-        members.tokens("input_tokens", Some(input));
-        members.tokens("output_tokens", Some(output));
-        members.tokens("total_tokens", Some(total));
+        for (name, tokens) in
+            [("\"input_tokens\":", input), (",\"output_tokens\":", output), (",\"total_tokens\":", total)]
+        {
+            members.out.push_str(name);
+            write_i64(members.out, tokens);
+        }
+        members.empty = false;
 
         let tier = match context.service_tier {
             Some("priority") => Some(["priority", "priority_cache_read", "priority_reasoning"]),
             Some("flex") => Some(["flex", "flex_cache_read", "flex_reasoning"]),
-            _ if self.known & TOKEN_BITS & !WHOLE_BITS == 0 => return,
+            _ if !self.has_parts() => return,
             _ => None,
         };
         let [tier_name, cache_read, reasoning] = tier.unwrap_or(["", "cache_read", "reasoning"]);

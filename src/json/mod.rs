@@ -11,13 +11,14 @@ mod object;
 mod plain;
 pub(crate) mod scan;
 mod seen;
+mod specials;
 pub(crate) mod walk;
 mod write;
 
 pub(crate) use name::{is_short_and_plain, name, Name};
-pub(crate) use object::Object;
+pub(crate) use object::{Object, Ready};
 pub(crate) use seen::Seen;
-pub(crate) use write::{write_array, write_attribute, write_f64, write_hex, write_i64, write_string};
+pub(crate) use write::{write_array, write_attribute, write_f64, write_hex, write_i64, write_string, HEX};
 
 use serde::Serialize;
 

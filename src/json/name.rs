@@ -20,12 +20,6 @@ impl<'a> Name<'a> {
         Self { text, member: None, hash, is_plain }
     }
 
-    /// A name whose hash is known.
-    #[inline]
-    pub(crate) fn with_hash(text: &'a str, hash: u64) -> Self {
-        Self { text, member: None, hash, is_plain: is_plain(text.as_bytes()) }
-    }
-
     /// A name as it stands in JSON, without its quotes.
     pub(super) fn escaped(text: &'a str) -> Self {
         Self { is_plain: true, ..Self::new(text) }

@@ -24,6 +24,26 @@ struct Member {
     value: usize,
 }
 
+/// A plain name as it is written, with all around it, and its hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready<'a> {
+    /// `,"name":`
+    member: &'a str,
+    hash: u64,
+}
+
+impl<'a> Ready<'a> {
+    #[inline]
+    pub(crate) fn new(member: &'a str, hash: u64) -> Self {
+        Self { member, hash }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn member(self) -> &'a str {
+        self.member
+    }
+}
+
 impl Object {
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -39,51 +59,92 @@ impl Object {
     }
 
     /// Writes a name, after which its value has to be written; unless it is there already.
+    #[inline]
     fn begin(&mut self, name: Name<'_>) -> bool {
-        if !name.is_plain() {
-            return self.begin_escaped(name);
+        match name.member() {
+            Some(member) => self.begin_ready(Ready { member, hash: name.hash() }),
+            None => self.begin_other(name),
         }
-        if self.find(name).is_some() {
+    }
+
+    fn begin_ready(&mut self, name: Ready<'_>) -> bool {
+        let Self { members, list, seen } = self;
+        let is_same = |member: &Member| members.as_bytes()[member.start..member.value] == *name.member.as_bytes();
+        if seen.find(list, name.hash, |member| member.hash, is_same).is_some() {
             return false;
         }
-        let start = self.members.len();
-        if let Some(member) = name.member() {
-            self.members.push_str(member);
-        } else {
-            self.members.push_str(",\"");
-            self.members.push_str(name.text());
-            self.members.push_str("\":");
-        }
-        self.seen.push(name.hash(), self.list.len());
-        self.list.push(Member { hash: name.hash(), start, value: self.members.len() });
+        let start = members.len();
+        members.push_str(name.member);
+        self.push(name.hash, start);
         true
     }
 
-    #[cold]
-    fn begin_escaped(&mut self, name: Name<'_>) -> bool {
-        self.begin(Name::escaped(&escape(name)))
+    fn begin_other(&mut self, name: Name<'_>) -> bool {
+        if !name.is_plain() {
+            return self.begin_other(Name::escaped(&escape(name)));
+        }
+        if self.find(name.hash(), name.text()).is_some() {
+            return false;
+        }
+        let start = self.members.len();
+        self.members.push_str(",\"");
+        self.members.push_str(name.text());
+        self.members.push_str("\":");
+        self.push(name.hash(), start);
+        true
+    }
+
+    /// Notes a member whose value comes next.
+    #[inline]
+    fn push(&mut self, hash: u64, start: usize) {
+        self.seen.push(hash, self.list.len());
+        self.list.push(Member { hash, start, value: self.members.len() });
     }
 
     #[inline]
     pub(crate) fn insert<'n>(&mut self, name: impl Into<Name<'n>>, value: &Value) -> bool {
         match value {
-            Value::String(text) => self.insert_text(name.into(), text.as_str()),
+            Value::String(text) => self.insert_str(name, text.as_str()),
             other => self.insert_with(name, |out| write_attribute(out, other)),
         }
     }
 
     #[inline]
     pub(crate) fn insert_str<'n>(&mut self, name: impl Into<Name<'n>>, text: &str) -> bool {
-        self.insert_text(name.into(), text)
+        let name = name.into();
+        match name.member() {
+            Some(member) => self.insert_text(Ready { member, hash: name.hash() }, text),
+            None => self.insert_other_text(name, text),
+        }
     }
 
-    /// Most members are short texts.
-    fn insert_text(&mut self, name: Name<'_>, text: &str) -> bool {
-        if !self.begin(name) {
-            return false;
+    /// Most members are short texts, under names that stand ready.
+    fn insert_text(&mut self, name: Ready<'_>, text: &str) -> bool {
+        let is_new = self.begin_ready(name);
+        if is_new {
+            write_string(&mut self.members, text);
         }
-        write_string(&mut self.members, text);
-        true
+        is_new
+    }
+
+    fn insert_other_text(&mut self, name: Name<'_>, text: &str) -> bool {
+        let is_new = self.begin_other(name);
+        if is_new {
+            write_string(&mut self.members, text);
+        }
+        is_new
+    }
+
+    /// Adds a member under a name that stands ready.
+    pub(crate) fn insert_ready(&mut self, name: Ready<'_>, value: &Value) -> bool {
+        if let Value::String(text) = value {
+            return self.insert_text(name, text.as_str());
+        }
+        let is_new = self.begin_ready(name);
+        if is_new {
+            write_attribute(&mut self.members, value);
+        }
+        is_new
     }
 
     pub(crate) fn insert_i64<'n>(&mut self, name: impl Into<Name<'n>>, number: i64) -> bool {
@@ -122,20 +183,23 @@ impl Object {
         self.insert_raw(Name::escaped(&name[1..name.len() - 1]), json)
     }
 
-    /// Writes another value for the last member.
-    pub(crate) fn set_last(&mut self, write: impl FnOnce(&mut String)) {
-        if let Some(last) = self.list.last() {
-            self.members.truncate(last.value);
-            write(&mut self.members);
-        }
+    /// The last member's value.
+    pub(crate) fn last(&self) -> &str {
+        self.list.last().map_or("", |last| &self.members[last.value..])
+    }
+
+    /// Writes the rest of the last member's value.
+    pub(crate) fn end_last(&mut self, write: impl FnOnce(&mut String)) {
+        write(&mut self.members);
     }
 
     /// Adds the members of another object, where their names are new.
+    #[inline]
     pub(crate) fn append(&mut self, other: &Self) {
         if self.is_empty() {
             self.members.push_str(&other.members);
             self.list.extend_from_slice(&other.list);
-            self.seen.clone_from(&other.seen);
+            self.seen.become_like(&other.seen);
         } else {
             self.append_where(other, |_| true);
         }
@@ -198,18 +262,18 @@ impl Object {
 
     fn position(&self, name: Name<'_>) -> Option<usize> {
         if name.is_plain() {
-            self.find(name)
+            self.find(name.hash(), name.text())
         } else {
-            self.find(Name::escaped(&escape(name)))
+            let escaped = escape(name);
+            self.find(Name::escaped(&escaped).hash(), &escaped)
         }
     }
 
     /// The member with a name that is plain, or as it stands in JSON.
     #[inline]
-    fn find(&self, name: Name<'_>) -> Option<usize> {
-        let is_same =
-            |member: &Member| &self.members.as_bytes()[member.start + 2..member.value - 2] == name.text().as_bytes();
-        self.seen.find(&self.list, name.hash(), |member| member.hash, is_same)
+    fn find(&self, hash: u64, name: &str) -> Option<usize> {
+        let is_same = |member: &Member| &self.members.as_bytes()[member.start + 2..member.value - 2] == name.as_bytes();
+        self.seen.find(&self.list, hash, |member| member.hash, is_same)
     }
 }
 
@@ -260,9 +324,9 @@ mod tests {
                 match step {
                     0 => prop_assert_eq!(object.insert_i64(&name, 7), plain.insert(&name, "7".into())),
                     1 => prop_assert_eq!(object.insert_str(name!("a"), &text), plain.insert("a", quoted(&text))),
-                    2 => {
-                        object.set_last(|out| write_string(out, &text));
-                        plain.0.iter_mut().last().into_iter().for_each(|(_, last)| *last = quoted(&text));
+                    2 if object.insert_raw(&name, "[") => {
+                        object.end_last(|out| { write_string(out, &text); out.push(']'); });
+                        plain.insert(&name, format!("[{}]", quoted(&text)));
                     }
                     3 => kept.push((std::mem::take(&mut object), std::mem::take(&mut plain))),
                     4 => {
@@ -288,6 +352,7 @@ mod tests {
                 for (name, json) in &plain.0 {
                     prop_assert_eq!(object.get(name).map(read), Some(read(json)));
                 }
+                prop_assert_eq!(object.last(), members.last().map_or("", |(_, json)| json));
                 let mut whole = String::new();
                 object.write_to(&mut whole);
                 prop_assert_eq!(&whole, &format!("{{{}}}", object.members()));

@@ -45,12 +45,14 @@ fn few_plain(bytes: &[u8]) -> usize {
 
 /// A control character, a quote or a backslash. One bit flipped, the quote comes to stand next to the
 /// control characters, and all characters but these beyond.
-fn is_special(byte: u8) -> bool {
+#[inline]
+pub(super) fn is_special(byte: u8) -> bool {
     byte ^ 2 <= b' ' || byte == b'\\'
 }
 
 /// Written so that the compiler makes vector instructions of it.
-fn has_special(block: &[u8; BLOCK]) -> bool {
+#[inline]
+pub(super) fn has_special<const BYTES: usize>(block: &[u8; BYTES]) -> bool {
     block.iter().fold(false, |any, &byte| any | is_special(byte))
 }
 

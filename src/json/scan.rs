@@ -61,6 +61,11 @@ mod tests {
             "{",
             "[1,]",
             "{\"a\":1,}",
+            "{\"a\":1,,b\":2}",
+            "{\"a\"::1\"}",
+            "[\"a\":\"b\"]",
+            "[\"a\",\"b\":1]",
+            "{\"a\",\"b\"}",
             "{a:1}",
             "[01]",
             "[1.]",
@@ -99,6 +104,27 @@ mod tests {
         assert!(document(&"[".repeat(100_000)).is_none());
     }
 
+    fn name() -> impl Strategy<Value = String> {
+        "[a-c]{0,9}|[a-cé\"\\\\\n]{0,80}"
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i32>().prop_map(Into::into),
+            (-1e9..1e9).prop_map(|number: f64| number.into()),
+            name().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                proptest::collection::vec((name(), inner), 0..6)
+                    .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
     proptest! {
         #[test]
         fn agrees_with_serde_json(text in r#"[\[\]{}:, "\\a0-9.eE+\-untrfalsD8bc]{0,24}"#) {
@@ -116,6 +142,20 @@ mod tests {
             let json = serde_json::to_string(&parts).unwrap();
             prop_assert!(value(&json));
             prop_assert!(!value(&json[..json.len() - 1]));
+        }
+
+        #[test]
+        fn agrees_with_serde_json_about_documents_with_one_wrong_byte(
+            members in proptest::collection::vec((name(), json()), 0..6), pretty: bool, at: prop::sample::Index, byte in "[\\[\\]{}:,\"\\\\ \n1a]",
+        ) {
+            let value: serde_json::Value = members.into_iter().collect::<serde_json::Map<_, _>>().into();
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            prop_assert!(document(&text).is_some(), "{}", text);
+            let places: Vec<usize> = (0..text.len()).filter(|&at| text.as_bytes()[at].is_ascii()).collect();
+            let place = *at.get(&places);
+            let wrong = format!("{}{byte}{}", &text[..place], &text[place + 1..]);
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&wrong);
+            prop_assert_eq!(super::value(&wrong), theirs.is_ok(), "{}", wrong);
         }
 
         #[test]

@@ -55,6 +55,15 @@ impl Seen {
         self.table.get_or_insert_default().entry(hash).or_insert(position);
     }
 
+    /// Knows what another one knows, and nothing else.
+    #[inline]
+    pub(crate) fn become_like(&mut self, other: &Self) {
+        self.bits = other.bits;
+        if self.table.is_some() || other.table.is_some() {
+            self.table.clone_from(&other.table);
+        }
+    }
+
     /// Forgets all names.
     pub(crate) fn clear(&mut self) {
         self.bits = 0;

@@ -57,6 +57,15 @@ impl<'a> Walk<'a> {
         self.0.value()
     }
 
+    /// Goes past a value that is known by its text: `find` is given all that comes, and answers how long a value is
+    /// that it begins with.
+    pub(crate) fn known(&mut self, find: impl FnOnce(&'a [u8]) -> Option<usize>) -> Option<&'a str> {
+        self.0.white();
+        let start = self.0.position();
+        self.0.go_to(start + find(self.0.rest())?);
+        Some(self.0.text_from(start))
+    }
+
     /// Whether an object comes next.
     pub(crate) fn is_object(&mut self) -> bool {
         self.0.comes(b'{')

@@ -1,10 +1,20 @@
 //! Writing single values.
 
 use super::name::is_short_and_plain;
-use super::plain::plain_length;
+use super::specials;
 use opentelemetry::{Array, Value};
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The two lower-case hexadecimal digits of each byte.
+pub(crate) static HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < hex.len() {
+        hex[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    hex
+};
 
 /// Writes `text` as a JSON string, quotes included.
 #[inline]
@@ -22,32 +32,52 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
 
 /// The same for a text that may need escapes, or is long.
 fn write_long_string(out: &mut String, text: &str) {
-    out.reserve(text.len() + 2);
+    out.reserve(text.len() + text.len() / 8 + 2);
     out.push('"');
     let bytes = text.as_bytes();
-    let (mut copied, mut at) = (0, 0);
-    loop {
-        at += plain_length(&bytes[at..]);
-        out.push_str(&text[copied..at]);
-        let Some(&byte) = bytes.get(at) else { break };
-        // A quote or a backslash is copied with what follows it.
-        copied = at;
-        at += 1;
-        match (byte, &bytes[at..]) {
-            // In JSON that becomes a string most quotes stand around a colon or a comma.
-            (b'"', [between @ (b':' | b','), b'"', ..]) => {
-                out.push_str(if *between == b':' { "\\\":\\\"" } else { "\\\",\\\"" });
-                at += 2;
-                copied = at;
-            }
-            (b'"' | b'\\', _) => out.push('\\'),
-            (control, _) => {
-                push_control(out, control);
-                copied = at;
-            }
+    let mut copied = 0;
+    specials::for_each(bytes, |at| {
+        // It was written together with the one before.
+        if at < copied {
+            return;
+        }
+        push_piece(out, text, copied, at);
+        let rest = &bytes[at..];
+        // In JSON that becomes a string most quotes stand around a colon or a comma.
+        if rest.starts_with(b"\":\"") {
+            out.push_str("\\\":\\\"");
+            copied = at + 3;
+        } else if rest.starts_with(b"\",\"") {
+            out.push_str("\\\",\\\"");
+            copied = at + 3;
+        } else if let [b'"' | b'\\', ..] = rest {
+            // It is copied with what follows it.
+            out.push('\\');
+            copied = at;
+        } else {
+            push_control(out, bytes[at]);
+            copied = at + 1;
+        }
+    });
+    push_piece(out, text, copied, bytes.len());
+    out.push('"');
+}
+
+/// Adds a part of a text.
+#[inline]
+fn push_piece(out: &mut String, text: &str, start: usize, end: usize) {
+    const SHORT: usize = 32;
+    let length = end - start;
+    // It is quicker to copy a known number of bytes, and to forget those that are too many.
+    if length <= SHORT {
+        if let Some(longer) = text.get(start..start + SHORT) {
+            let length = out.len() + length;
+            out.push_str(longer);
+            out.truncate(length);
+            return;
         }
     }
-    out.push('"');
+    out.push_str(&text[start..end]);
 }
 
 fn push_control(out: &mut String, control: u8) {
@@ -57,8 +87,7 @@ fn push_control(out: &mut String, control: u8) {
         b'\t' => out.push_str("\\t"),
         _ => {
             out.push_str("\\u00");
-            out.push(char::from(HEX[usize::from(control >> 4)]));
-            out.push(char::from(HEX[usize::from(control & 15)]));
+            out.extend(HEX[usize::from(control)].map(char::from));
         }
     }
 }
@@ -67,32 +96,9 @@ fn push_control(out: &mut String, control: u8) {
 #[inline]
 pub(crate) fn write_hex<const BYTES: usize>(out: &mut String, bytes: [u8; BYTES]) {
     out.push('"');
-    out.push_str(std::str::from_utf8(hex(bytes).as_flattened()).unwrap_or_default());
+    let digits = bytes.map(|byte| HEX[usize::from(byte)]);
+    out.push_str(std::str::from_utf8(digits.as_flattened()).unwrap_or_default());
     out.push('"');
-}
-
-/// Lower-case hexadecimal digits of bytes, of which there are a multiple of four.
-#[inline]
-pub(crate) fn hex<const BYTES: usize>(bytes: [u8; BYTES]) -> [[u8; 2]; BYTES] {
-    const { assert!(BYTES.is_multiple_of(4), "digits are made of four bytes at once") }
-    let mut hex = [[0; 2]; BYTES];
-    for (digits, word) in hex.as_flattened_mut().as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
-        *digits = hex_digits(u32::from_be_bytes(*word));
-    }
-    hex
-}
-
-#[inline]
-fn hex_digits(number: u32) -> [u8; 8] {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    // Half a byte goes into each byte.
-    let spread = u64::from(number);
-    let spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF;
-    let spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF;
-    let spread = (spread | spread << 4) & (ONES * 0x0F);
-    // Six more makes a byte of ten and more reach the upper half.
-    let letters = (spread + ONES * 6) >> 4 & ONES;
-    (spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 pub(crate) fn write_i64(out: &mut String, number: i64) {

@@ -40,24 +40,28 @@ impl Orders {
             (self.at, self.left_out) = (Weak::new(), left_out);
         }
         let mut order = std::mem::replace(&mut self.spare, DottedOrder::with_segments(0));
+        let parent = node.first_parent();
         // It is the parent of the last run.
-        let is_written = ptr::eq(self.at.as_ptr(), node) && !node.is_left_out();
-        if is_written {
+        if ptr::eq(self.at.as_ptr(), node) && !node.is_left_out() {
             order.become_like(Some(&self.order));
+            if let Some(parent) = parent {
+                self.order.pop();
+                self.at = Arc::downgrade(parent);
+            }
+            return order;
         }
-        if let Some(parent) = node.first_parent() {
+        if let Some(parent) = parent {
             self.go_to(parent);
         }
-        if !is_written {
-            order.become_like(node.first_parent().map_or(node.first_order(), |_| Some(&self.order)));
-            let (id, start) = node.segment();
-            order.push(id, start);
-        }
+        order.become_like(parent.map_or(node.first_order(), |_| Some(&self.order)));
+        let (id, start) = node.segment();
+        order.push(id, start);
         order
     }
 
     /// Takes back the memory of an order.
-    pub(crate) fn recycle(&mut self, order: DottedOrder) {
+    pub(crate) fn recycle(&mut self, order: &mut DottedOrder) {
+        let order = std::mem::replace(order, DottedOrder::with_segments(0));
         if order.capacity() <= MUCH {
             self.spare = order;
         }
@@ -66,6 +70,15 @@ impl Orders {
     /// Turns the order of one node into that of another, by way of the node where they meet.
     fn go_to(&mut self, to: &Arc<Node>) {
         if ptr::eq(self.at.as_ptr(), Arc::as_ptr(to)) {
+            return;
+        }
+        // Mostly it is one step down.
+        if to.first_parent().is_some_and(|parent| ptr::eq(self.at.as_ptr(), Arc::as_ptr(parent))) {
+            if !to.is_left_out() {
+                let (id, start) = to.segment();
+                self.order.push(id, start);
+            }
+            self.at = Arc::downgrade(to);
             return;
         }
         let (last, next) = (std::mem::take(&mut self.at).upgrade(), Arc::downgrade(to));
@@ -139,9 +152,9 @@ mod tests {
                         // Up to the root, as a trace ends.
                         let mut ended = Some(&last);
                         while let Some(node) = ended {
-                            let order = orders.of(node);
+                            let mut order = orders.of(node);
                             prop_assert_eq!(&order, &node.dotted_order());
-                            orders.recycle(order);
+                            orders.recycle(&mut order);
                             ended = node.first_parent();
                         }
                     }

@@ -69,10 +69,11 @@ impl DottedOrder {
 
     /// Appends a segment. The caller sees to it that times do not decrease and ids differ.
     pub(crate) fn push(&mut self, id: RunId, start: Timestamp) {
-        let mut text = [b'.'; 1 + SEGMENT];
-        text[1..=TIME].copy_from_slice(&start.compact());
-        text[1 + TIME..].copy_from_slice(&id.text());
-        self.0.extend_from_slice(&text[usize::from(self.0.is_empty())..]);
+        if !self.0.is_empty() {
+            self.0.push(b'.');
+        }
+        self.0.extend_from_slice(&start.compact());
+        self.0.extend_from_slice(&id.text());
     }
 
     /// Takes off the last segment.

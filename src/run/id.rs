@@ -1,4 +1,5 @@
 use super::Timestamp;
+use crate::json::HEX;
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -40,35 +41,19 @@ impl RunId {
     /// The id as it is displayed.
     #[inline]
     pub(crate) fn text(self) -> [u8; TEXT] {
-        let (words, _) = self.0.as_bytes().as_chunks();
-        let digits: [[u8; 8]; 4] = std::array::from_fn(|word| hexadecimal(u32::from_be_bytes(words[word])));
-        let digits = digits.as_flattened();
         let mut text = [b'-'; TEXT];
-        text[..8].copy_from_slice(&digits[..8]);
-        text[9..13].copy_from_slice(&digits[8..12]);
-        text[14..18].copy_from_slice(&digits[12..16]);
-        text[19..23].copy_from_slice(&digits[16..20]);
-        text[24..].copy_from_slice(&digits[20..]);
+        for (place, byte) in PLACES.into_iter().zip(self.0.as_bytes()) {
+            text[place..place + 2].copy_from_slice(&HEX[usize::from(*byte)]);
+        }
         text
     }
 }
 
+/// Where the digits of each byte stand.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 /// Characters of an id.
 pub(super) const TEXT: usize = 36;
-
-/// All eight digits at once.
-#[inline]
-fn hexadecimal(number: u32) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    // Half a byte in each byte.
-    let mut digits = u64::from(number);
-    digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF;
-    digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF;
-    digits = (digits | digits << 4) & 0x0F0F_0F0F_0F0F_0F0F;
-    // Ten and more reach the fifth bit with six more, and are letters.
-    let letters = ((digits + 6 * ONES) >> 4) & ONES;
-    (digits + u64::from(b'0') * ONES + u64::from(b'a' - b'0' - 10) * letters).to_be_bytes()
-}
 
 impl From<Uuid> for RunId {
     fn from(uuid: Uuid) -> Self {

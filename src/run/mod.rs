@@ -118,6 +118,11 @@ impl Run {
         }
     }
 
+    /// One that is to be filled.
+    pub(crate) fn empty() -> Self {
+        Self::bare(DottedOrder::with_segments(0), Cow::Borrowed(""), RunType::Chain, Timestamp::default())
+    }
+
     /// Begins a run that starts now and is the root of its trace, until [`RunBuilder::child_of`] or
     /// [`RunBuilder::start_time`] say otherwise.
     ///

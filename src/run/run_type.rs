@@ -22,6 +22,10 @@ pub enum RunType {
 }
 
 impl RunType {
+    /// In the order they are declared in.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Chain, Self::Llm, Self::Tool, Self::Retriever, Self::Embedding, Self::Prompt, Self::Parser];
+
     /// LangSmith's word for it, in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,7 +56,7 @@ impl FromStr for RunType {
 
     /// Takes LangSmith's words in any case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Chain, Self::Llm, Self::Tool, Self::Retriever, Self::Embedding, Self::Prompt, Self::Parser]
+        Self::ALL
             .into_iter()
             .find(|run_type| text.eq_ignore_ascii_case(run_type.as_str()))
             .ok_or_else(|| ParseRunTypeError(text.into()))

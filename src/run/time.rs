@@ -54,14 +54,8 @@ impl Timestamp {
     #[inline]
     pub(crate) fn rfc3339(self) -> [u8; RFC3339] {
         let (second, micros) = self.parts();
-        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
-        text[..4].copy_from_slice(&second[..4]);
-        text[5..7].copy_from_slice(&second[4..6]);
-        text[8..10].copy_from_slice(&second[6..8]);
-        text[11..13].copy_from_slice(&second[9..11]);
-        text[14..16].copy_from_slice(&second[11..13]);
-        text[17..19].copy_from_slice(&second[13..]);
-        text[20..26].copy_from_slice(micros.as_flattened());
+        let mut text = second.rfc3339;
+        text[20..26].copy_from_slice(&micros);
         text
     }
 
@@ -69,9 +63,8 @@ impl Timestamp {
     #[inline]
     pub(crate) fn compact(self) -> [u8; COMPACT] {
         let (second, micros) = self.parts();
-        let mut text = [b'Z'; COMPACT];
-        text[..15].copy_from_slice(&second);
-        text[15..21].copy_from_slice(micros.as_flattened());
+        let mut text = second.compact;
+        text[15..21].copy_from_slice(&micros);
         text
     }
 
@@ -80,17 +73,16 @@ impl Timestamp {
         out.push_str(std::str::from_utf8(&self.rfc3339()).unwrap_or_default());
     }
 
-    /// `20261120T193037` and `016758`.
+    /// The second in which it lies, and the digits of its microseconds.
     #[inline]
-    fn parts(self) -> ([u8; 15], [[u8; 2]; 3]) {
+    fn parts(self) -> (Second, [u8; 6]) {
         let number = self.0 / SECOND;
         let mut last = LAST_SECOND.get();
         if last.number != number {
             last = Second::new(number);
             LAST_SECOND.set(last);
         }
-        let micros = u32::try_from(self.0 % SECOND).unwrap_or(0);
-        (last.compact, [micros / 10_000, micros / 100 % 100, micros % 100].map(two_digits))
+        (last, six_digits(u32::try_from(self.0 % SECOND).unwrap_or(0)))
     }
 }
 
@@ -100,43 +92,56 @@ pub(super) const COMPACT: usize = 22;
 
 // Most times of a trace lie in the same second as the one before.
 thread_local! {
-    static LAST_SECOND: Cell<Second> = const { Cell::new(Second { number: 0, compact: *b"19700101T000000" }) };
+    static LAST_SECOND: Cell<Second> = const { Cell::new(Second::FIRST) };
 }
 
-/// A second of the calendar, as [`Timestamp::compact`] has it.
+/// The first microsecond of a second, in both forms.
 #[derive(Clone, Copy)]
 struct Second {
     number: i64,
-    compact: [u8; 15],
+    rfc3339: [u8; RFC3339],
+    compact: [u8; COMPACT],
 }
 
 impl Second {
+    const FIRST: Self =
+        Self { number: 0, rfc3339: *b"1970-01-01T00:00:00.000000+00:00", compact: *b"19700101T000000000000Z" };
+
     #[cold]
     fn new(number: i64) -> Self {
         let time = DateTime::from_timestamp(number, 0).unwrap_or_default();
         let year = time.year().unsigned_abs();
-        let mut compact = *b"00000000T000000";
-        for (place, number) in [
-            (0, year / 100),
-            (2, year % 100),
-            (4, time.month()),
-            (6, time.day()),
-            (9, time.hour()),
-            (11, time.minute()),
-            (13, time.second()),
+        let mut second = Self { number, ..Self::FIRST };
+        for (place, compact_place, number) in [
+            (0, 0, year / 100),
+            (2, 2, year % 100),
+            (5, 4, time.month()),
+            (8, 6, time.day()),
+            (11, 9, time.hour()),
+            (14, 11, time.minute()),
+            (17, 13, time.second()),
         ] {
-            compact[place..place + 2].copy_from_slice(&two_digits(number));
+            let [.., tens, ones] = six_digits(number);
+            (second.rfc3339[place], second.rfc3339[place + 1]) = (tens, ones);
+            (second.compact[compact_place], second.compact[compact_place + 1]) = (tens, ones);
         }
-        Self { number, compact }
+        second
     }
 }
 
-/// Of a number below 100.
+/// Of a number below a million: three digits in each half of a word.
 #[inline]
-fn two_digits(number: u32) -> [u8; 2] {
-    let [tens, ..] = (number / 10).to_le_bytes();
-    let [ones, ..] = (number % 10).to_le_bytes();
-    [b'0' + tens, b'0' + ones]
+fn six_digits(number: u32) -> [u8; 6] {
+    const DIGITS: u64 = 0x0000_000F_0000_000F;
+    let halves = u64::from(number / 1000) | u64::from(number % 1000) << 32;
+    // Of what is below 1000 that is a hundredth, of what is below 100 a tenth.
+    let hundreds = ((halves * 41) >> 12) & DIGITS;
+    let rest = halves - hundreds * 100;
+    let tens = ((rest * 103) >> 10) & DIGITS;
+    let ones = rest - tens * 10;
+    let digits = (hundreds | tens << 8 | ones << 16) + 0x0030_3030_0030_3030;
+    let digits = digits.to_le_bytes();
+    [digits[0], digits[1], digits[2], digits[4], digits[5], digits[6]]
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! A run as parts of a multipart body, byte for byte as WIRE has them.
 
-use super::multipart::{begin_json, end_json, json_head, push_json, push_part, PATCH, POST};
+pub(crate) use super::multipart::Operation;
+use super::multipart::{begin_json, end_json, json_head, push_json, push_part};
 use crate::json::scan::plain_length;
 use crate::json::{is_short_and_plain, write_string, Object};
-use crate::run::{Feedback, Project, Run};
+use crate::run::{Feedback, Project, Run, RunType};
 
 /// What every run of this sender shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// `","session_name":"…"`, with the name of the configured project.
-    project: String,
+    /// `","run_type":"…","session_name":"…"`, with the name of the configured project, for each type of run.
+    types: [String; RunType::ALL.len()],
     /// `"runtime":{"sdk":…,"language":"rust",…}}`: the end of `extra`, written once a process.
     runtime: String,
 }
@@ -28,51 +29,31 @@ impl Shared {
         }
         let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         runtime.insert_str("platform", &platform);
-        let mut name = String::from("\",\"session_name\":");
-        write_string(&mut name, project);
-        Self { project: name, runtime: format!("\"runtime\":{{{}}}}}", runtime.members()) }
-    }
-}
-
-/// Whether a run is new or adds to one that was posted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    Post,
-    Patch,
-}
-
-impl Operation {
-    /// How the parts of a run begin.
-    fn head(self) -> &'static str {
-        match self {
-            Self::Post => POST,
-            Self::Patch => PATCH,
-        }
+        let types = RunType::ALL.map(|run_type| {
+            let mut text = format!("\",\"run_type\":\"{run_type}\",\"session_name\":");
+            write_string(&mut text, project);
+            text
+        });
+        Self { types, runtime: format!("\"runtime\":{{{}}}}}", runtime.members()) }
     }
 }
 
 /// Appends the parts of `run` to `body`.
 pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
-    let (head, id) = (operation.head(), run.dotted_order.id_text());
-
-    let begin = begin_json(body, head, id, json_head!(""));
-    write_main(run, shared, body);
-    end_json(body, begin);
-    for (rest, json) in [
-        (json_head!(".inputs"), &run.inputs),
-        (json_head!(".outputs"), &run.outputs),
-        (json_head!(".events"), &run.events),
-    ] {
-        if let Some(json) = json {
-            push_json(body, head, id, rest, json.as_str());
-        }
+    let id = run.dotted_order.id_text();
+    push_main(run, operation, shared, body);
+    if let Some(inputs) = &run.inputs {
+        push_json(body, operation, id, json_head!(".inputs"), inputs.as_str());
     }
-    let begin = begin_json(body, head, id, json_head!(".extra"));
-    write_extra(run, shared, body);
-    end_json(body, begin);
+    if let Some(outputs) = &run.outputs {
+        push_json(body, operation, id, json_head!(".outputs"), outputs.as_str());
+    }
+    if let Some(events) = &run.events {
+        push_json(body, operation, id, json_head!(".events"), events.as_str());
+    }
+    push_extra(run, operation, shared, body);
     if let Some(error) = &run.error {
-        let begin = begin_json(body, head, id, json_head!(".error"));
-        push(body, "\"");
+        let begin = begin_json(body, operation, id, json_head!(".error", "\""));
         push_escaped(body, error);
         push(body, "\"");
         end_json(body, begin);
@@ -99,9 +80,9 @@ fn push_further(run: &Run, body: &mut Vec<u8>) {
 
 /// The run without its large fields. What is like in the part of the run before stands in a row, as far
 /// as it can: the body compresses better and faster so.
-fn write_main(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
+fn push_main(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
     let order = &run.dotted_order;
-    push(body, "{\"trace_id\":\"");
+    let begin = begin_json(body, operation, order.id_text(), json_head!("", "{\"trace_id\":\""));
     body.extend_from_slice(order.trace_id_text());
     push(body, "\",\"dotted_order\":\"");
     body.extend_from_slice(order.as_bytes());
@@ -119,20 +100,9 @@ fn write_main(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
     }
     push(body, "\",\"name\":\"");
     push_escaped(body, &run.name);
-    push(body, "\",\"run_type\":\"");
-    push(body, run.run_type.as_str());
     match &run.project {
-        None => push(body, &shared.project),
-        Some(Project::Id(id)) => {
-            push(body, "\",\"session_id\":\"");
-            body.extend_from_slice(&id.text());
-            push(body, "\"");
-        }
-        Some(Project::Name(name)) => {
-            push(body, "\",\"session_name\":\"");
-            push_escaped(body, name);
-            push(body, "\"");
-        }
+        None => push(body, &shared.types[run.run_type as usize]),
+        Some(project) => push_project(body, run.run_type, project),
     }
     if let Some(example) = run.reference_example_id {
         push(body, ",\"reference_example_id\":\"");
@@ -151,28 +121,49 @@ fn write_main(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
         Some(_) => push(body, ",\"status\":\"error\"}"),
         None => push(body, "}"),
     }
+    end_json(body, begin);
 }
 
-fn write_extra(run: &Run, shared: &Shared, body: &mut Vec<u8>) {
-    let extra = &run.extra;
-    push(body, "{");
-    for (name, object) in [
-        ("\"metadata\":{", &extra.metadata),
-        ("\"invocation_params\":{", &extra.invocation_params),
-        ("\"otel\":{", &extra.otel),
-    ] {
-        if !object.is_empty() {
-            push(body, name);
-            push(body, object.members());
-            push(body, "},");
+/// Appends the type and a project that is not the configured one.
+fn push_project(body: &mut Vec<u8>, run_type: RunType, project: &Project) {
+    push(body, "\",\"run_type\":\"");
+    push(body, run_type.as_str());
+    match project {
+        Project::Id(id) => {
+            push(body, "\",\"session_id\":\"");
+            body.extend_from_slice(&id.text());
+        }
+        Project::Name(name) => {
+            push(body, "\",\"session_name\":\"");
+            push_escaped(body, name);
         }
     }
+    push(body, "\"");
+}
+
+fn push_extra(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
+    let extra = &run.extra;
+    let begin = begin_json(body, operation, run.dotted_order.id_text(), json_head!(".extra", "{"));
+    push_object(body, "\"metadata\":{", &extra.metadata);
+    push_object(body, "\"invocation_params\":{", &extra.invocation_params);
+    push_object(body, "\"otel\":{", &extra.otel);
     push(body, &shared.runtime);
     if !extra.runtime.is_empty() {
         body.truncate(body.len() - "}}".len());
         push(body, ",");
         push(body, extra.runtime.members());
         push(body, "}}");
+    }
+    end_json(body, begin);
+}
+
+/// Appends an object, if it has any members, and a comma.
+#[inline]
+fn push_object(body: &mut Vec<u8>, name: &'static str, object: &Object) {
+    if !object.is_empty() {
+        push(body, name);
+        push(body, object.members());
+        push(body, "},");
     }
 }
 

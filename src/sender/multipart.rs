@@ -12,9 +12,6 @@ macro_rules! head {
         concat!("--langsmith-5f1d3a9c7e\r\nContent-Disposition: form-data; name=\"", $name)
     };
 }
-/// How the parts of runs begin, up to their ids.
-pub(crate) const POST: &str = head!("post.");
-pub(crate) const PATCH: &str = head!("patch.");
 pub(crate) const END: &str = "--langsmith-5f1d3a9c7e--\r\n";
 
 /// The first word in the names of parts that are feedback.
@@ -36,50 +33,86 @@ pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, c
     body.extend_from_slice(b"\r\n");
 }
 
-/// How the head of a part of JSON goes on behind the run's id, with room for a length of three digits, which
-/// most of them have.
+/// How the head of a part of JSON goes on behind the run's id, up to its length.
 macro_rules! json_head {
     ($field:literal) => {
-        concat!($field, "\"\r\nContent-Type: application/json\r\nContent-Length: 000\r\n\r\n")
+        concat!($field, "\"\r\nContent-Type: application/json\r\nContent-Length: ")
+    };
+    // With room for a length of three digits, which most have that are written in place. How the content begins
+    // is said too, and its bytes are counted.
+    ($field:literal, $content:literal) => {
+        (
+            concat!($field, "\"\r\nContent-Type: application/json\r\nContent-Length: 000\r\n\r\n", $content),
+            $content.len(),
+        )
     };
 }
 pub(crate) use json_head;
 
-/// Begins a part of JSON that is written right into the body, and ended by [`end_json`]. Its head is one of
-/// [`POST`] and [`PATCH`], the id, and a [`json_head!`]. Gives back where its content begins.
-#[inline]
-pub(crate) fn begin_json(body: &mut Vec<u8>, operation: &str, id: &[u8; 36], rest: &str) -> usize {
-    body.extend_from_slice(operation.as_bytes());
-    body.extend_from_slice(id);
-    body.extend_from_slice(rest.as_bytes());
-    body.len()
+/// Whether a run is new or adds to one that was posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Post,
+    Patch,
 }
 
-/// Ends the last part of the body.
+impl Operation {
+    /// How the parts of a run begin, up to its id.
+    #[inline]
+    fn push_head(self, body: &mut Vec<u8>) {
+        // Of known lengths, so that they are not copied by a call.
+        match self {
+            Self::Post => body.extend_from_slice(head!("post.").as_bytes()),
+            Self::Patch => body.extend_from_slice(head!("patch.").as_bytes()),
+        }
+    }
+}
+
+/// Begins a part of JSON that is written right into the body, and ended by [`end_json`]. `head` is a
+/// [`json_head!`]. Gives back where the content begins.
 #[inline]
-pub(crate) fn end_json(body: &mut Vec<u8>, begin: usize) {
-    set_length(body, begin, body.len() - begin);
-    body.extend_from_slice(b"\r\n");
+pub(crate) fn begin_json(
+    body: &mut Vec<u8>,
+    operation: Operation,
+    id: &[u8; 36],
+    (head, content): (&'static str, usize),
+) -> usize {
+    operation.push_head(body);
+    body.extend_from_slice(id);
+    body.extend_from_slice(head.as_bytes());
+    body.len() - content
 }
 
 /// Appends a part of JSON that is there already.
 #[inline]
-pub(crate) fn push_json(body: &mut Vec<u8>, operation: &str, id: &[u8; 36], rest: &str, content: &str) {
-    let begin = begin_json(body, operation, id, rest);
-    set_length(body, begin, content.len());
+pub(crate) fn push_json(body: &mut Vec<u8>, operation: Operation, id: &[u8; 36], head: &'static str, content: &str) {
+    operation.push_head(body);
+    body.extend_from_slice(id);
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
+    body.extend_from_slice(b"\r\n\r\n");
     body.extend_from_slice(content.as_bytes());
     body.extend_from_slice(b"\r\n");
 }
 
-/// Sets the length in the head of the last part, whose content begins at `begin`.
-fn set_length(body: &mut Vec<u8>, begin: usize, length: usize) {
-    let place = begin - 7..begin - 4;
-    if let (100..1000, Some([hundreds, tens, ones])) = (length, body.get_mut(place.clone())) {
-        let digit = |number: usize| b'0' + (number % 10).to_le_bytes()[0];
-        (*hundreds, *tens, *ones) = (digit(length / 100), digit(length / 10), digit(length));
-    } else {
-        body.splice(place, itoa::Buffer::new().format(length).bytes());
+/// Ends the last part of the body, whose content begins at `begin`.
+#[inline]
+pub(crate) fn end_json(body: &mut Vec<u8>, begin: usize) {
+    let length = body.len() - begin;
+    match (u32::try_from(length), body.get_mut(begin - 7..begin - 4)) {
+        (Ok(length @ 100..1000), Some([hundreds, tens, ones])) => {
+            let digit = |number: u32| b'0' + number.to_le_bytes()[0];
+            (*hundreds, *tens, *ones) = (digit(length / 100), digit(length / 10 % 10), digit(length % 10));
+        }
+        _ => set_length(body, begin, length),
     }
+    body.extend_from_slice(b"\r\n");
+}
+
+/// Sets a length that has not three digits.
+#[inline(never)]
+fn set_length(body: &mut Vec<u8>, begin: usize, length: usize) {
+    body.splice(begin - 7..begin - 4, itoa::Buffer::new().format(length).bytes());
 }
 
 /// A part of a body that this crate wrote.
@@ -170,10 +203,10 @@ mod tests {
                 let id = std::str::from_utf8(&id).unwrap();
                 push_part(&mut plain, &[name, id, ".extra"], "application/json", content.as_bytes());
             }
-            let begin = begin_json(&mut in_place, POST, &id, json_head!(".extra"));
+            let begin = begin_json(&mut in_place, Operation::Post, &id, json_head!(".extra", ""));
             in_place.extend_from_slice(content.as_bytes());
             end_json(&mut in_place, begin);
-            push_json(&mut in_place, PATCH, &id, json_head!(".extra"), &content);
+            push_json(&mut in_place, Operation::Patch, &id, json_head!(".extra"), &content);
             assert_eq!(String::from_utf8(in_place), String::from_utf8(plain));
         }
     }

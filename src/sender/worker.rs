@@ -326,7 +326,7 @@ impl Worker {
         if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
             let verdict = self.checks.span(&mut run, node);
             match self.passes(&verdict) {
-                true if posted => self.complete(run),
+                true if posted => self.complete(*run),
                 true => {
                     self.add_run(&run, Operation::Post);
                     self.converter.recycle(run);

@@ -44,7 +44,7 @@ fn converter(config: &Config) -> Converter {
 /// assert_eq!(run.metadata("ls_model_name"), Some("\"gpt-4o-mini\""));
 /// ```
 pub fn run_of(span: &SpanData) -> Run {
-    CONVERTER.with_borrow_mut(|converter| converter.convert(span, &lineage::alone(span, RunIds::default()), false))
+    CONVERTER.with_borrow_mut(|converter| *converter.convert(span, &lineage::alone(span, RunIds::default()), false))
 }
 
 /// The body of the request that posts these runs: multipart parts, compressed with zstd, byte for byte as the

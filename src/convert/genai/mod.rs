@@ -3,12 +3,12 @@
 pub(super) mod counts;
 mod parameters;
 
-use super::chat::note;
+use super::chat::{self, note};
 use super::draft::{float, write_member, write_object, write_raw_object, NameSource, TypeRank};
 use super::frame::{attributes, find, is_empty, Convention, View};
-use super::messages::{write_documents, write_tools, Messages};
+use super::messages::{write_documents, write_tools, Side};
 use super::Draft;
-use crate::json::{name, scan, write_string, Name};
+use crate::json::{name, scan, write_string, Json, Name};
 use crate::run::RunType;
 use opentelemetry::{KeyValue, Value};
 
@@ -165,7 +165,7 @@ fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
     for key in [Key::Provider, Key::System] {
         view.take_if(key, |value| super::provider::set(draft, &value.as_str()));
     }
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     let mut named = false;
     for (key, metadata) in [(Key::RequestModel, None), (Key::ResponseModel, Some(name!("response_model")))] {
         view.take_if(key, |value| {
@@ -224,61 +224,53 @@ fn write_messages(
             draft.instructions.get_or_insert_with(|| system.to_owned());
         }
     }
-    if draft.inputs.is_none() && input.is_some() {
+    if let (None, Some(input)) = (&draft.inputs, input) {
         let before = draft.instructions.take();
         let system = system.or(before.as_deref());
-        let mut messages = Messages::inputs().with_memory(std::mem::take(&mut draft.memory.messages));
-        taken.input = input.is_some_and(|input| messages.push_parts(input));
-        // Text that is no list of messages is kept as text.
-        let text = input.filter(|_| !taken.input);
-        taken.system = system.is_some_and(|system| {
+        let mut messages = draft.messages(Side::Inputs);
+        let is_list = messages.push_parts(input);
+        if let Some(system) = system {
             messages.push_system(system);
-            true
-        });
-        taken.input |= text.is_some();
+        }
+        (taken.input, taken.system) = (true, system.is_some());
+        let mut object = messages.take_object();
+        if !is_list {
+            // Text that is no list of messages is kept as text.
+            if messages.is_empty() {
+                object.truncate(1);
+            } else {
+                object.push(',');
+            }
+            object.push_str("\"input\":");
+            write_string(&mut object, input);
+        }
         let mut tool_list = String::new();
         taken.tools = tools.is_some_and(|tools| write_tools(tools, &mut tool_list));
-        draft.inputs_with(|out| {
-            out.push('{');
-            if !messages.is_empty() || text.is_none() {
-                out.push_str("\"messages\":");
-                messages.write_to(out);
-            }
-            if let Some(text) = text {
-                out.push_str(if messages.is_empty() { "\"input\":" } else { ",\"input\":" });
-                write_string(out, text);
-            }
-            if taken.tools {
-                out.push_str(",\"tools\":");
-                out.push_str(&tool_list);
-            }
-            out.push('}');
-            true
-        });
         if taken.tools {
+            object.push_str(",\"tools\":");
+            object.push_str(&tool_list);
             draft.extra.invocation_params.insert_raw("tools", &tool_list);
         }
+        object.push('}');
+        draft.inputs = Some(Json::from_trusted(object));
         note(draft, &mut messages);
-        draft.memory.messages = messages.into_memory();
+        draft.memory.history = messages.into_history();
     }
     if let (None, Some(output)) = (&draft.outputs, output) {
-        let mut messages = Messages::outputs().with_memory(std::mem::take(&mut draft.memory.messages));
+        let mut messages = draft.messages(Side::Outputs);
         messages.are_of_agent(draft.is_invoked_agent);
-        let readable = messages.push_parts(output);
-        taken.output = draft.outputs_with(|out| {
-            if readable {
-                out.push_str("{\"messages\":");
-                messages.write_to(out);
-            } else {
+        taken.output = if messages.push_parts(output) {
+            chat::set(draft, Side::Outputs, &mut messages, &[])
+        } else {
+            draft.outputs_with(|out| {
                 out.push_str("{\"output\":");
                 write_string(out, output);
-            }
-            out.push('}');
-            true
-        });
+                out.push('}');
+                true
+            })
+        };
         draft.outputs_are_ours |= taken.output;
-        note(draft, &mut messages);
-        draft.memory.messages = messages.into_memory();
+        draft.memory.history = messages.into_history();
     }
     taken
 }
@@ -293,6 +285,9 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     view.take_if(Key::ToolArguments, |value| draft.set_inputs(value));
     let result = view.peek_text(Key::ToolResult);
     view.take_if(Key::ToolResult, |value| draft.outputs_with(|out| write_result(out, value)));
+    if let Some(answer) = draft.outputs.as_ref().filter(|outputs| result == Some(outputs.as_str())) {
+        draft.memory.history.keep_answer(answer.as_str());
+    }
     let metadata = &mut draft.extra.metadata;
     for (key, name) in NAMES {
         view.rename(key, metadata, name);

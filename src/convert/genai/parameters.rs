@@ -5,28 +5,29 @@ use super::super::frame::{is_empty, View};
 use super::super::messages::write_tools;
 use super::super::Draft;
 use super::Key;
+use crate::json::name;
 
 /// Moves the parameters into `invocation_params`, and those that LangSmith filters by into the metadata.
 pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     for (key, name, metadata) in [
-        (Key::Temperature, "temperature", Some("ls_temperature")),
-        (Key::MaxTokens, "max_tokens", Some("ls_max_tokens")),
-        (Key::TopP, "top_p", None),
-        (Key::TopK, "top_k", None),
-        (Key::FrequencyPenalty, "frequency_penalty", None),
-        (Key::PresencePenalty, "presence_penalty", None),
-        (Key::Seed, "seed", None),
-        (Key::ChoiceCount, "n", None),
-        (Key::Choices, "n", None),
-        (Key::MaxCompletionTokens, "max_completion_tokens", None),
-        (Key::Dimensions, "dimensions", None),
-        (Key::RetrievalTopK, "top_k", None),
+        (Key::Temperature, name!("temperature"), Some(name!("ls_temperature"))),
+        (Key::MaxTokens, name!("max_tokens"), Some(name!("ls_max_tokens"))),
+        (Key::TopP, name!("top_p"), None),
+        (Key::TopK, name!("top_k"), None),
+        (Key::FrequencyPenalty, name!("frequency_penalty"), None),
+        (Key::PresencePenalty, name!("presence_penalty"), None),
+        (Key::Seed, name!("seed"), None),
+        (Key::ChoiceCount, name!("n"), None),
+        (Key::Choices, name!("n"), None),
+        (Key::MaxCompletionTokens, name!("max_completion_tokens"), None),
+        (Key::Dimensions, name!("dimensions"), None),
+        (Key::RetrievalTopK, name!("top_k"), None),
     ] {
         view.take_if(key, |value| {
             let new = !is_empty(value) && insert_number(&mut extra.invocation_params, name, value);
             if let (true, Some(metadata)) = (new, metadata) {
-                insert_number(&mut extra.metadata, metadata, value);
+                extra.metadata.insert_raw(metadata, extra.invocation_params.last());
             }
             new
         });

@@ -257,9 +257,7 @@ mod tests {
         let body = r#"{"message":{"role":"assistant","content":null},"content":"hi","logprobs":null}"#;
         let mut messages = Messages::outputs();
         assert!(messages.push_event("gen_ai.choice", &[KeyValue::new("gen_ai.event.content", body)]));
-        let mut out = String::new();
-        messages.write_to(&mut out);
-        assert_eq!(out, r#"[{"role":"assistant","content":"hi","logprobs":null}]"#);
+        assert_eq!(messages.list(), r#"{"role":"assistant","content":"hi","logprobs":null}"#);
         assert_eq!(
             event(
                 "gen_ai.tool.message",

@@ -1,7 +1,10 @@
-//! What the conversations before became. Each call of an agent sends all that was said so far once more: the
-//! messages that are known already are copied, and only the new ones read and written.
+//! What was read before, and what it became. Each call of an agent sends all that was said so far once more: the
+//! messages that a list begins with as another did are copied, and only the new ones read and written. Of those
+//! some were read before as well, elsewhere: [`Said`] knows them.
 
+use super::said::Said;
 use super::{Mark, Messages, Side};
+use std::borrow::Cow;
 
 /// Lists shorter than this are read again sooner than they are found.
 const SHORT: usize = 1024;
@@ -9,10 +12,12 @@ const SHORT: usize = 1024;
 const MOST: usize = 8;
 const MUCH: usize = 1 << 20;
 
-/// The last conversations, the latest at the end.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
+    /// The last ones, the latest at the end.
     conversations: Vec<Conversation>,
+    /// Apart, as a history goes from hand to hand.
+    said: Option<Box<Said>>,
 }
 
 /// Messages that were read one after the other, and what they became.
@@ -21,7 +26,7 @@ pub(super) struct Conversation {
     /// The list as it came, up to the end of the last message.
     list: String,
     written: String,
-    finish_reasons: Vec<String>,
+    finish_reasons: Vec<Cow<'static, str>>,
     ends: Vec<End>,
 }
 
@@ -35,11 +40,27 @@ struct End {
 }
 
 impl History {
+    /// Keeps what a tool answered: an object that goes to the model.
+    pub(crate) fn keep_answer(&mut self, json: &str) {
+        self.said().keep_value(json);
+    }
+
+    /// Lets go of what one huge message needed.
+    pub(super) fn keep_little(&mut self) {
+        if let Some(said) = &mut self.said {
+            said.keep_little();
+        }
+    }
+
+    pub(super) fn said(&mut self) -> &mut Said {
+        self.said.get_or_insert_default()
+    }
+
     /// Whether such a list is kept: one that is to be written into messages that are none yet.
     pub(super) fn is_for(list: &str, messages: &Messages) -> bool {
         let is_fresh = messages.written.is_empty() && messages.finish_reasons.is_empty() && !messages.compacted;
         // What an agent answers comes once, and may be read in another way.
-        is_fresh && list.len() >= SHORT && messages.side == Side::Inputs && !messages.of_agent
+        messages.is_kept && is_fresh && list.len() >= SHORT && messages.side == Side::Inputs && !messages.of_agent
     }
 
     /// The conversation that this list goes on with, or a new one. Those of its messages that are another's as
@@ -116,7 +137,8 @@ impl Conversation {
     }
 
     fn size(&self) -> usize {
-        let lists = size_of::<End>() * self.ends.capacity() + size_of::<String>() * self.finish_reasons.capacity();
+        let lists =
+            size_of::<End>() * self.ends.capacity() + size_of::<Cow<'_, str>>() * self.finish_reasons.capacity();
         self.list.capacity() + self.written.capacity() + lists
     }
 
@@ -145,6 +167,11 @@ impl Conversation {
     /// All of the list was read.
     pub(super) fn finish(&mut self, list: &str, messages: &Messages) {
         if let Some(End { read, written }) = self.ends.last() {
+            if read + written.length > MUCH {
+                // It will not be kept, so it need not be copied.
+                self.ends.clear();
+                return;
+            }
             self.list.push_str(&list[self.list.len()..*read]);
             self.written.push_str(&messages.written[self.written.len()..written.length]);
             let reasons = &messages.finish_reasons[self.finish_reasons.len()..written.finish_reasons];
@@ -155,7 +182,6 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Memory;
     use super::*;
     use proptest::prelude::*;
     use serde_json::{json, Value};
@@ -166,32 +192,57 @@ mod tests {
         if let Some(instructions) = instructions {
             messages.push_system(instructions);
         }
-        let mut out = String::new();
-        messages.write_to(&mut out);
+        let out = messages.list().to_owned();
         let files: Vec<_> = messages.take_attachments().into_iter().map(|file| (file.name, file.content)).collect();
         let beside =
             (read, messages.is_compacted(), messages.finish_reasons().to_vec(), messages.count, messages.first);
-        (format!("{out} {beside:?} {files:?}"), messages.into_memory().history)
+        (format!("{out} {beside:?} {files:?}"), messages.into_history())
     }
 
-    fn any_message() -> impl Strategy<Value = Value> {
+    fn any_parts() -> impl Strategy<Value = Value> {
         let text =
             || prop_oneof![3 => "[a-c \"é]{0,3}", 1 => Just("long ".repeat(300)), 1 => Just("AAEC".repeat(9000))];
         let part = prop_oneof![
             4 => text().prop_map(|text| json!({"type": "text", "content": text})),
+            1 => text().prop_map(|text| json!({"type": "reasoning", "content": text})),
             1 => text().prop_map(|text| json!({"type": "compaction", "content": text})),
             1 => text().prop_map(|text| json!({"type": "tool_call", "id": "c", "name": "f", "arguments": {"a": text}})),
             1 => text().prop_map(|text| json!({"type": "tool_call_response", "id": "c", "response": [text]})),
+            1 => text().prop_map(|text| json!({"type": "tool_call_response", "id": "c", "response": {"a": text}})),
             1 => text().prop_map(|text| json!({"type": "blob", "mime_type": "image/png", "content": text})),
         ];
-        let parts = prop::collection::vec(part, 0..3);
+        prop::collection::vec(part, 0..3).prop_map(Value::from)
+    }
+
+    fn any_message() -> impl Strategy<Value = Value> {
         let role = prop::sample::select(vec!["user", "assistant", "system"]);
         let reason = prop::sample::select(vec![None, Some("stop"), Some("length")]);
         prop_oneof![
-            9 => (role, parts, reason).prop_map(|(role, parts, reason)| json!({"role": role, "parts": parts, "finish_reason": reason})),
+            9 => (role, any_parts(), reason).prop_map(|(role, parts, reason)| json!({"role": role, "parts": parts, "finish_reason": reason})),
             1 => Just(json!({"message": {"content": "x"}})),
             1 => prop::sample::select(vec![json!(7), json!({})]),
         ]
+    }
+
+    /// A message that says what is yet to be said, in its place a `#` and the number.
+    fn any_speaker() -> impl Strategy<Value = String> {
+        let role =
+            prop::sample::select(vec!["\"role\":\"user\",", "\"role\":\"assistant\",", "\"role\":\"system\",", ""]);
+        let beside = prop_oneof![
+            3 => Just(""),
+            2 => Just(",\"finish_reason\":\"stop\""),
+            1 => prop::sample::select(vec![
+                ",\"id\":1",
+                ",\"content\":\"c\"",
+                ",\"tool_calls\":[{\"name\":\"f\"}]",
+                ",\"tool_calls\":7",
+                ",\"parts\":[]",
+                ",\"parts\":null",
+                ",\"parts\":\"x\"",
+                "x",
+            ]),
+        ];
+        (role, 0..4_usize, beside).prop_map(|(role, number, beside)| format!("{{{role}\"parts\": #{number}{beside}}}"))
     }
 
     /// What happens to one of a few conversations before it is sent again.
@@ -241,9 +292,50 @@ mod tests {
                 if wrapped {
                     list = format!("{{\"messages\": {list} }}");
                 }
-                let memory = Memory { written: "old".to_owned(), history };
-                let (with, kept) = read(Messages::inputs().with_memory(memory), &list, instructions.as_deref());
+                let messages = Messages::inputs().with_memory("old".to_owned(), history);
+                let (with, kept) = read(messages, &list, instructions.as_deref());
                 let (without, _) = read(Messages::inputs(), &list, instructions.as_deref());
+                prop_assert_eq!(with, without);
+                history = kept;
+            }
+        }
+
+        #[test]
+        fn what_was_said_is_read_as_without_a_history(
+            said in prop::collection::vec(any_parts(), 4),
+            lists in prop::collection::vec(
+                (any::<bool>(), any::<bool>(), prop::collection::vec(any_speaker(), 1..4), 0..8_u8, any::<prop::sample::Index>()),
+                1..16,
+            ),
+            answers in prop::collection::vec(any_parts(), 0..3),
+        ) {
+            let mut history = History::default();
+            // What a tool answered, and what looks like parts.
+            for json in said.iter().chain(&answers) {
+                history.keep_answer(&json.to_string());
+                history.keep_answer(&json[0]["response"].to_string());
+            }
+            for (is_output, of_agent, speakers, shape, at) in lists {
+                let instructions = said.get(usize::from(shape) / 2).map(|parts| if of_agent { format!(" {parts}") } else { "x".into() });
+                let instructions = instructions.as_deref();
+                let mut list = format!("[{}]", speakers.join(", "));
+                if shape == 0 {
+                    list.clone_from(&speakers[0]);
+                }
+                for (number, parts) in said.iter().enumerate() {
+                    list = list.replace(&format!("#{number}"), &parts.to_string());
+                }
+                if shape == 1 {
+                    let places: Vec<_> = (0..list.len()).filter(|&at| list.is_char_boundary(at)).collect();
+                    list.truncate(*at.get(&places));
+                }
+                let messages = || {
+                    let mut messages = if is_output { Messages::outputs() } else { Messages::inputs() };
+                    messages.are_of_agent(of_agent);
+                    messages
+                };
+                let (with, kept) = read(messages().with_memory(String::new(), history), &list, instructions);
+                let (without, _) = read(messages(), &list, instructions);
                 prop_assert_eq!(with, without);
                 history = kept;
             }
@@ -256,7 +348,7 @@ mod tests {
     }
 
     fn keep(history: History, messages: &[String]) -> History {
-        read(Messages::inputs().with_memory(Memory { written: String::new(), history }), &list(messages), None).1
+        read(Messages::inputs().with_memory(String::new(), history), &list(messages), None).1
     }
 
     #[test]

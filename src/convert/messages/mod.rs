@@ -6,6 +6,7 @@
 mod attachments;
 mod blocks;
 mod calls;
+mod common;
 mod conversation;
 mod documents;
 mod events;
@@ -19,6 +20,7 @@ mod part;
 mod parts;
 mod providers;
 mod read;
+mod said;
 mod tools;
 mod vercel;
 mod write;
@@ -26,6 +28,7 @@ mod write;
 pub(super) use conversation::split_conversation;
 pub(super) use documents::{joined_text, write_documents};
 pub(super) use flat::split_number;
+pub(super) use history::History;
 pub(super) use indexed::is_indexed;
 pub(super) use livekit::other_items;
 pub(super) use openinference::is_whole_tool;
@@ -36,21 +39,25 @@ pub(super) use vercel::Answer;
 use crate::json::write_string;
 use crate::run::Attachment;
 use attachments::Attachments;
-use history::History;
+use std::borrow::Cow;
+
+/// Begins the object that messages become.
+const OPEN: &str = "{\"messages\":[";
 
 /// A list of chat messages, written as they come.
 pub(crate) struct Messages {
     side: Side,
-    /// The messages, with commas between them.
+    /// Nothing, or [`OPEN`] and the messages with commas between them.
     written: String,
-    /// Kept from one list to the next, where somebody keeps the [`Memory`].
-    history: Option<History>,
+    history: History,
+    /// Whether what is read now is for the history.
+    is_kept: bool,
     count: usize,
     /// Where the first message ends.
     first: usize,
     /// The only message so far came from instructions that the next one may repeat.
     instructions: bool,
-    finish_reasons: Vec<String>,
+    finish_reasons: Vec<Cow<'static, str>>,
     compacted: bool,
     /// See [`Self::are_of_agent`].
     of_agent: bool,
@@ -72,13 +79,6 @@ impl Side {
             Self::Outputs => "assistant",
         }
     }
-}
-
-/// What one list of messages leaves to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) written: String,
-    history: History,
 }
 
 /// How far the messages were, to go back to.
@@ -116,7 +116,8 @@ impl Messages {
         Self {
             side,
             written: String::new(),
-            history: None,
+            history: History::default(),
+            is_kept: false,
             count: 0,
             first: 0,
             instructions: false,
@@ -127,11 +128,12 @@ impl Messages {
         }
     }
 
-    /// Writes into memory that was used before.
-    pub(crate) fn with_memory(mut self, memory: Memory) -> Self {
-        self.written = memory.written;
+    /// Writes into memory that was used before, and copies what was read before.
+    pub(crate) fn with_memory(mut self, text: String, history: History) -> Self {
+        self.written = text;
         self.written.clear();
-        self.history = Some(memory.history);
+        self.history = history;
+        self.is_kept = true;
         self
     }
 
@@ -140,9 +142,10 @@ impl Messages {
         self.of_agent = of_agent;
     }
 
-    /// The memory, to use it again.
-    pub(crate) fn into_memory(self) -> Memory {
-        Memory { written: self.written, history: self.history.unwrap_or_default() }
+    /// What is known now, for the messages to come.
+    pub(crate) fn into_history(mut self) -> History {
+        self.history.keep_little();
+        self.history
     }
 
     /// Sets how many bytes of base64 may stand inline; longer ones become attachments.
@@ -158,24 +161,31 @@ impl Messages {
 
     /// Whether this piece of JSON stands somewhere in the messages.
     pub(crate) fn contains(&self, json: &str) -> bool {
-        self.written.contains(json)
+        self.list().contains(json)
     }
 
-    /// Appends `[…]`.
-    pub(crate) fn write_to(&self, out: &mut String) {
-        out.reserve(self.written.len() + 2);
-        out.push('[');
-        out.push_str(&self.written);
-        out.push(']');
+    /// Takes the messages, as the first member of an object that is still open.
+    pub(crate) fn take_object(&mut self) -> String {
+        let mut object = std::mem::take(&mut self.written);
+        if object.is_empty() {
+            object.push_str(OPEN);
+        }
+        object.push(']');
+        object
+    }
+
+    /// The messages, with commas between them.
+    fn list(&self) -> &str {
+        self.written.get(OPEN.len()..).unwrap_or_default()
     }
 
     /// Why the model stopped, by the first message that says so.
     pub(crate) fn finish_reason(&self) -> Option<&str> {
-        self.finish_reasons.first().map(String::as_str)
+        self.finish_reasons.first().map(AsRef::as_ref)
     }
 
     /// Why the model stopped, one for each message that says so.
-    pub(crate) fn finish_reasons(&self) -> &[String] {
+    pub(crate) fn finish_reasons(&self) -> &[Cow<'static, str>] {
         &self.finish_reasons
     }
 
@@ -190,9 +200,11 @@ impl Messages {
     }
 
     fn add_finish_reason(&mut self, reason: &str) {
+        const COMMON: [&str; 6] = ["stop", "tool_calls", "tool_call", "length", "end_turn", "tool_use"];
         // rig says `unknown` where it has none.
         if !reason.is_empty() && reason != "unknown" {
-            self.finish_reasons.push(reason.to_owned());
+            let common = COMMON.into_iter().find(|common| *common == reason);
+            self.finish_reasons.push(common.map_or_else(|| reason.to_owned().into(), Cow::Borrowed));
         }
     }
 
@@ -205,9 +217,7 @@ impl Messages {
 
     /// Opens a message and answers where it begins.
     fn begin_message(&mut self, role: &str) -> usize {
-        if !self.written.is_empty() {
-            self.written.push(',');
-        }
+        self.written.push_str(if self.written.is_empty() { OPEN } else { "," });
         let start = self.written.len();
         self.written.push_str("{\"role\":");
         write_string(&mut self.written, role);
@@ -217,13 +227,13 @@ impl Messages {
     fn end_message(&mut self, start: usize) {
         self.written.push('}');
         let repeats = std::mem::take(&mut self.instructions)
-            && start > 0
-            && write::same_message(&self.written[..start - 1], &self.written[start..]);
+            && start > OPEN.len()
+            && write::same_message(&self.written[OPEN.len()..start - 1], &self.written[start..]);
         if repeats {
             self.written.truncate(start - 1);
         } else {
             self.count += 1;
-            if start == 0 {
+            if start == OPEN.len() {
                 self.first = self.written.len();
             }
         }

@@ -1,12 +1,15 @@
 //! Messages as GenAI spans of semantic conventions 1.37 and later hold them: `{role, parts}`.
 
+use super::common::{Message as Common, Shape};
 use super::history::History;
 use super::part::{Kind, Part};
 use super::read::{decode, is_object, is_string, Members};
+use super::said::Which;
 use super::write::{role_of, same_message, write_escaped, write_name};
-use super::Messages;
+use super::{Messages, Side, OPEN};
 use crate::json::scan;
 use crate::json::walk::Walk;
+use std::ops::Range;
 
 /// A message whose parts were read with it, in one go.
 struct Message<'a> {
@@ -70,8 +73,11 @@ impl Messages {
         if text.is_empty() {
             return;
         }
-        let others = (std::mem::take(&mut self.written), std::mem::take(&mut self.count), self.first);
-        if let Some(json) = scan::document(text) {
+        let others =
+            (self.count > 0).then(|| (std::mem::take(&mut self.written), std::mem::take(&mut self.count), self.first));
+        if self.push_texts("system", text) {
+            // Most are.
+        } else if let Some(json) = scan::document(text) {
             if !self.push_instructions(json) {
                 self.push_text("system", instructions);
             }
@@ -80,18 +86,36 @@ impl Messages {
         } else {
             self.push_text("system", instructions);
         }
-        let (others, count, first) = others;
-        self.instructions = count == 0 && self.count == 1;
-        if count == 0 {
+        let Some((others, count, first)) = others else {
+            self.instructions = self.count == 1;
             return;
-        }
-        if self.count == 0 || same_message(&self.written, &others[..first]) {
-            (self.written, self.count, self.first) = (others, count, first);
+        };
+        self.instructions = false;
+        let mut instructions = std::mem::replace(&mut self.written, others);
+        if self.count == 0 || same_message(&instructions[OPEN.len()..], &self.written[OPEN.len()..first]) {
+            (self.count, self.first) = (count, first);
         } else {
-            self.written.push(',');
-            self.written.push_str(&others);
+            instructions.push(',');
+            self.written.insert_str(OPEN.len(), &instructions[OPEN.len()..]);
             self.count += count;
         }
+    }
+
+    /// Adds a message of parts that are nothing but texts. `false`, with nothing added, when the JSON is something else.
+    fn push_texts(&mut self, role: &str, json: &str) -> bool {
+        let said = self.history.said();
+        let mut walk = Walk::new(json);
+        let known = if self.is_kept { said.find(&mut walk) } else { None };
+        let texts = known.or_else(|| said.read(&mut walk)).filter(|_| walk.end().is_some());
+        let is_text = |which: &Which| said.get(*which).shape == Shape::Content && !said.get(*which).is_empty();
+        let Some(which) = texts.filter(is_text) else { return false };
+        let start = self.begin_message(role);
+        self.written.push_str(&self.history.said().get(which).written);
+        self.end_message(start);
+        if self.is_kept && which == Which::New {
+            self.history.said().keep(json);
+        }
+        true
     }
 
     fn push_instructions(&mut self, json: &str) -> bool {
@@ -115,33 +139,33 @@ impl Messages {
         if !is_object(json) {
             return self.push_list(json);
         }
+        let mut walk = Walk::new(json);
+        // What a message says may be nested deeper when it stands alone, so it is no matter for the history.
+        let message = self.read_common(&mut walk, false).filter(|_| walk.end().is_some());
+        if message.is_some_and(|message| self.push_common(&message, false)) {
+            return true;
+        }
         let Some(message) = Message::read(json) else { return false };
         // Some put the list under a version.
         match message.members.get("messages") {
             Some(list) if message.members.rest(&["messages", "version"]).next().is_none() => self.push_list(list),
-            _ => self.push_message(message),
+            _ => self.push_message(message, false),
         }
     }
 
     fn push_list(&mut self, json: &str) -> bool {
-        match self.history.take() {
-            Some(mut history) if History::is_for(json, self) => {
-                let mut conversation = history.take(json);
-                conversation.write(self);
-                let start = conversation.position();
-                let pushed = self.push_list_from(json, start, |messages, read| conversation.push(read, messages));
-                if pushed {
-                    conversation.finish(json, self);
-                    history.keep(conversation);
-                }
-                self.history = Some(history);
-                pushed
-            }
-            history => {
-                self.history = history;
-                self.push_list_from(json, 0, |_, _| {})
-            }
+        if !History::is_for(json, self) {
+            return self.push_list_from(json, 0, |_, _| {});
         }
+        let mut conversation = self.history.take(json);
+        conversation.write(self);
+        let start = conversation.position();
+        let pushed = self.push_list_from(json, start, |messages, read| conversation.push(read, messages));
+        if pushed {
+            conversation.finish(json, self);
+            self.history.keep(conversation);
+        }
+        pushed
     }
 
     /// Adds the messages of a list behind a position. `each` is told where one ends.
@@ -150,16 +174,69 @@ impl Messages {
         let mut is_empty = position == 0;
         let pushed = walk.elements_from(position, |walk| {
             is_empty = false;
-            let message = Message::read_next(walk)?;
-            self.push_message(message).then(|| each(self, walk.position()))
+            let before = walk.clone();
+            let message = self.read_common(walk, self.is_kept);
+            if !message.is_some_and(|message| self.push_common(&message, self.is_kept)) {
+                *walk = before;
+                let message = Message::read_next(walk)?;
+                if !self.push_message(message, self.is_kept) {
+                    return None;
+                }
+            }
+            each(self, walk.position());
+            Some(())
         });
         pushed.is_some() && walk.end().is_some() && !is_empty
     }
 
-    fn push_message(&mut self, message: Message<'_>) -> bool {
+    fn read_common<'a>(&mut self, walk: &mut Walk<'a>, is_kept: bool) -> Option<Common<'a>> {
+        let said = self.history.said();
+        Common::read(walk, |walk| {
+            let known = if is_kept { said.find(walk) } else { None };
+            // What is not known of an agent may be all that it did.
+            known.or_else(|| if self.of_agent { None } else { said.read(walk) })
+        })
+    }
+
+    /// Adds a message whose parts are written already. `false`, with nothing added, when they have to be read one by
+    /// one.
+    fn push_common(&mut self, message: &Common<'_>, is_kept: bool) -> bool {
+        let Common { parts, rest, .. } = message;
+        let reason = message.finish_reason.map(decode).unwrap_or_default();
+        let role = role_of(message.role, self.side.role());
+        let shape = self.history.said().get(*parts).shape;
+        let role = match shape {
+            Shape::ContentAndCalls if self.is_all_work(&reason) => return false,
+            Shape::Result if rest.names().next().is_some() => return false,
+            Shape::Result => "tool",
+            Shape::Content | Shape::ContentAndCalls | Shape::Value => &role,
+        };
+        self.add_finish_reason(&reason);
+        let start = self.begin_message(role);
+        self.written.push_str(&self.history.said().get(*parts).written);
+        self.write_rest(rest, &[], &[]);
+        self.end_message(start);
+        if is_kept && *parts == Which::New && self.may_come_again(role) {
+            self.history.said().keep(message.list);
+        }
+        true
+    }
+
+    /// Whether one message holds all that an agent did.
+    fn is_all_work(&self, finish_reason: &str) -> bool {
+        self.of_agent && finish_reason == "stop"
+    }
+
+    /// Whether others may say it as well: what a model answers, and what a user asks of an agent. All else comes with
+    /// its conversation.
+    fn may_come_again(&self, role: &str) -> bool {
+        self.side == Side::Outputs || role == "user"
+    }
+
+    fn push_message(&mut self, message: Message<'_>, is_kept: bool) -> bool {
         let Message { members, parts } = message;
         if members.get("parts").is_some() || members.get("role").is_some_and(is_string) {
-            self.push_read_message(&members, parts, self.side.role());
+            self.push_read_message(&members, parts, self.side.role(), is_kept);
             true
         } else {
             self.push_choice_object(&members)
@@ -169,13 +246,18 @@ impl Messages {
     /// Adds what is known to be a message, with the role to take when it has none.
     pub(super) fn push_known_message(&mut self, message: &Members<'_>, default_role: &str) {
         let parts = message.get("parts").and_then(Part::read_all);
-        self.push_read_message(message, parts, default_role);
+        self.push_read_message(message, parts, default_role, false);
     }
 
-    fn push_read_message(&mut self, message: &Members<'_>, parts: Option<Vec<Part<'_>>>, default_role: &str) {
-        if let Some(reason) = message.get("finish_reason") {
-            self.add_finish_reason(&decode(reason));
-        }
+    fn push_read_message(
+        &mut self,
+        message: &Members<'_>,
+        parts: Option<Vec<Part<'_>>>,
+        default_role: &str,
+        is_kept: bool,
+    ) {
+        let reason = message.get("finish_reason").map(decode).unwrap_or_default();
+        self.add_finish_reason(&reason);
         let role = role_of(message.get("role"), default_role);
         let Some(json) = message.get("parts") else {
             self.copy_message(message, &role);
@@ -183,11 +265,12 @@ impl Messages {
         };
         // Without a list of parts after all, its text is what there is.
         let mut parts = parts.unwrap_or_else(|| vec![Part::text(json)]);
-        if let Some(content) = message.get("content") {
+        let content = message.get("content");
+        if let Some(content) = content {
             parts.insert(0, Part::text(content));
         }
-        let is_done = message.get("finish_reason").is_some_and(|reason| decode(reason) == "stop");
-        if self.of_agent && is_done && parts.iter().any(|part| part.kind == Kind::ToolCall) {
+        let has_calls = parts.iter().any(|part| part.kind == Kind::ToolCall);
+        if has_calls && self.is_all_work(&reason) {
             let is_work = |part: &Part<'_>| matches!(part.kind, Kind::ToolCall | Kind::ToolResult);
             let (work, said): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_work);
             if !said.is_empty() {
@@ -197,7 +280,19 @@ impl Messages {
             }
             parts = work;
         }
-        self.push_turns(&role, &parts, Some(message));
+        let is_alone = content.is_none() && message.get("tool_calls").is_none();
+        let has_results = parts.iter().any(|part| part.kind == Kind::ToolResult);
+        if !is_kept || !is_alone || has_results || !self.may_come_again(&role) {
+            self.push_turns(&role, &parts, Some(message));
+            return;
+        }
+        let files = self.attachments.len();
+        let said = self.push_turn(&role, &parts, Some(message));
+        // Files are taken out of each list anew.
+        if let Some(written) = self.written.get(said).filter(|_| !self.compacted && self.attachments.len() == files) {
+            let shape = if has_calls { Shape::ContentAndCalls } else { Shape::Content };
+            self.history.said().keep_written(json, written, shape);
+        }
     }
 
     /// A chat message in OpenAI's shape: only the role is changed, and why the model stopped is told elsewhere.
@@ -235,8 +330,10 @@ impl Messages {
         }
     }
 
-    fn push_turn(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) {
+    /// Answers where its content and its calls of tools stand.
+    fn push_turn(&mut self, role: &str, parts: &[Part<'_>], message: Option<&Members<'_>>) -> Range<usize> {
         let start = self.begin_message(role);
+        let content = self.written.len();
         self.written.push_str(",\"content\":");
         self.write_content(parts);
         let calls = self.begin_calls();
@@ -245,10 +342,12 @@ impl Messages {
         }
         let beside = message.and_then(|message| message.get("tool_calls")).is_some_and(|json| self.write_calls(json));
         self.end_calls(calls);
+        let said = content..self.written.len();
         if let Some(message) = message {
             self.write_rest(message, if beside { Self::READ_WITH_CALLS } else { Self::READ }, &["tool_calls"]);
         }
         self.end_message(start);
+        said
     }
 
     /// Writes text alone as a string, anything else as blocks. Tool calls stand elsewhere.

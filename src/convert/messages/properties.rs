@@ -121,6 +121,53 @@ fn any_messages() -> impl Strategy<Value = (Value, Vec<String>)> {
     })
 }
 
+/// A part in JSON as most are, or almost.
+fn any_common_part() -> impl Strategy<Value = String> {
+    let member = (
+        prop::sample::select(vec![
+            "type",
+            "type",
+            "content",
+            "text",
+            "id",
+            "name",
+            "arguments",
+            "response",
+            "result",
+            "extra",
+            "t\\u0079pe",
+        ]),
+        prop_oneof![
+            4 => prop::sample::select(vec!["text", "tool_call", "tool_call_response", "reasoning", ""]).prop_map(|word| json!(word)),
+            2 => "[a-c\"\\\\é]{0,4}".prop_map(Value::from),
+            1 => any_json(),
+        ],
+    );
+    let any = prop::collection::vec(member, 0..4).prop_map(|members| {
+        let members: Vec<_> = members.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    });
+    let text = "[a-c\"\\\\é]{0,4}";
+    prop_oneof![
+        2 => any,
+        2 => text.prop_map(|text| json!({"type": "text", "content": text}).to_string()),
+        1 => text.prop_map(|text| json!({"text": text}).to_string()),
+        1 => text.prop_map(|text| json!({"type": "text", "content": "a", "text": text}).to_string()),
+        1 => prop::sample::select(vec!["", " ", "\n", "\u{a0}"])
+            .prop_map(|white| json!({"type": "reasoning", "content": format!("{white}[{{\"type\":\"summary_text\",\"text\":\"a\"}}]")}).to_string()),
+        2 => ("( |\n|\u{a0})?(\\[\\{\"type\": ?\"summary_text\",\"text\":\"a\"}\\])?[a-c\"é]{0,3}", "reasoning|thinking")
+            .prop_map(|(text, kind)| json!({"type": kind, "content": text}).to_string()),
+        1 => prop::sample::select(vec!["[]", "[1]", "[{}]", r#"[{"type":"text","text":"x"}]"#, r#"[{"type":"text"},7]"#])
+            .prop_map(|list| format!("{{\"type\":\"tool_call_response\",\"id\":\"c\",\"response\":{list}}}")),
+        1 => text.prop_map(|text| json!(text).to_string()),
+        2 => (any_json(), prop::option::of("c")).prop_map(|(arguments, id)| match id {
+            Some(id) => json!({"type": "tool_call", "id": id, "name": "f", "arguments": arguments}).to_string(),
+            None => format!("{{\"name\":\"f\",\"arguments\":{arguments},\"type\":\"tool_call\"}}"),
+        }),
+        1 => any_json().prop_map(|response| json!({"type": "tool_call_response", "id": "c", "response": response}).to_string()),
+    ]
+}
+
 /// A block of content as Anthropic or Bedrock has it, with anything in it.
 fn any_block() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
@@ -223,8 +270,7 @@ impl<'de> serde::Deserialize<'de> for Distinct {
 }
 
 fn check(messages: &mut Messages) {
-    let mut out = String::new();
-    messages.write_to(&mut out);
+    let out = format!("[{}]", messages.list());
     let _: Distinct = serde_json::from_str(&out).unwrap();
     for message in list(messages).as_array().unwrap() {
         assert!(message["role"].is_string(), "{message}");
@@ -304,6 +350,24 @@ proptest! {
             prop_assert!(found.contains(&format!("<{number}>")), "<{number}> of {json} is lost in {found}");
         }
         check(&mut messages);
+    }
+
+    #[test]
+    fn common_parts_become_what_all_parts_do(
+        parts in prop::collection::vec(any_common_part(), 0..4),
+        role in prop::sample::select(vec!["user", "assistant"]),
+        beside in prop::sample::select(vec!["", ",\"finish_reason\":\"stop\"", ",\"id\":1,\"name\":\"n\"", ",\"content\":\"c\"", ",\"tool_calls\":[{\"name\":\"f\"}]", ",\"parts\":null"]),
+        of_agent: bool,
+    ) {
+        let message = format!("{{\"role\":\"{role}\",\"parts\":[{}]{beside}}}", parts.join(","));
+        let (mut at_once, mut one_by_one) = (Messages::outputs(), Messages::outputs());
+        at_once.are_of_agent(of_agent);
+        one_by_one.are_of_agent(of_agent);
+        let read = at_once.push_parts(&format!("[{message}]"));
+        prop_assert!(read);
+        one_by_one.push_known_message(&read::Members::read(&message).unwrap(), "assistant");
+        prop_assert_eq!(at_once.list(), one_by_one.list(), "{}", message);
+        list(&at_once);
     }
 
     #[test]

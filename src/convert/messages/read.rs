@@ -1,7 +1,7 @@
 //! Objects read one level deep: names decoded, values left as the text they are.
 
-use crate::json::scan;
 use crate::json::walk::{self, Walk};
+use crate::json::{is_short_and_plain, scan};
 use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
@@ -74,6 +74,11 @@ impl<'a> Members<'a> {
         self.rest(&[]).map(|(name, _)| name)
     }
 
+    /// Adds a member, even if there is one of that name.
+    pub(super) fn push(&mut self, name: &'a str, json: &'a str) {
+        self.0.push((Cow::Borrowed(name), json));
+    }
+
     /// Adds the members of another object whose names are new.
     pub(super) fn append(&mut self, other: &Self, except: &[&str]) {
         let theirs: FxHashSet<&str> = other.names().collect();
@@ -133,7 +138,9 @@ pub(super) fn escaped(json: &str) -> Option<&str> {
 /// The text of a JSON string; of any other JSON the JSON itself.
 pub(super) fn decode(json: &str) -> Cow<'_, str> {
     match escaped(json) {
-        Some(text) if scan::plain_length(text.as_bytes()) == text.len() => Cow::Borrowed(text),
+        Some(text) if is_short_and_plain(text) || scan::plain_length(text.as_bytes()) == text.len() => {
+            Cow::Borrowed(text)
+        }
         Some(_) => serde_json::from_str(json).map_or(Cow::Borrowed(json), Cow::Owned),
         None => Cow::Borrowed(json),
     }

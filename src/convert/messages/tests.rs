@@ -4,8 +4,7 @@ use super::*;
 use serde_json::{json, Value};
 
 pub(super) fn list(messages: &Messages) -> Value {
-    let mut out = String::new();
-    messages.write_to(&mut out);
+    let out = format!("[{}]", messages.list());
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
 }
 

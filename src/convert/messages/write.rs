@@ -88,6 +88,13 @@ pub(super) fn role(name: &str) -> &str {
 
 /// The role in JSON, or the one to take when there is none.
 pub(super) fn role_of<'a>(json: Option<&'a str>, default: &'a str) -> Cow<'a, str> {
+    // Most say it as it is.
+    match json {
+        Some("\"user\"") => return Cow::Borrowed("user"),
+        Some("\"assistant\"") => return Cow::Borrowed("assistant"),
+        Some("\"tool\"") => return Cow::Borrowed("tool"),
+        _ => {}
+    }
     match json.map(decode).filter(|name| !name.is_empty()) {
         None => Cow::Borrowed(default),
         Some(Cow::Borrowed(name)) => Cow::Borrowed(role(name)),

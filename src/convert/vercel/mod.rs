@@ -112,7 +112,7 @@ fn model(view: &mut View<'_, '_>, draft: &mut Draft) {
         provider::set(draft, name);
         draft.extra.metadata.insert_str("gen_ai_provider_name", raw);
     }
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     view.take_if(Key::Model, |value| {
         !is_empty(value) && {
             extra.invocation_params.insert("model", value);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// `ai.settings.*`
 pub(super) fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
-    let extra = &mut draft.extra;
+    let extra = &mut *draft.extra;
     view.take_family(SETTINGS, |name, value| {
         if name.is_empty() || is_empty(value) {
             return false;
