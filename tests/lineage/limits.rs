@@ -1,7 +1,9 @@
 //! Very deep chains, and more open spans than are remembered.
 
 use crate::common::sink::Sink;
-use crate::common::{assert_adds_up, assert_flawless, at, config, export, in_time, server, span, CountedIds, KEY, LONG};
+use crate::common::{
+    assert_adds_up, assert_flawless, at, config, export, in_time, server, span, CountedIds, KEY, LONG,
+};
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::Context;
 use opentelemetry_langsmith::testing::LocalLangSmith;
