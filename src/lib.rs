@@ -81,6 +81,7 @@ mod hooks;
 mod json;
 mod lineage;
 mod padded;
+mod prefetch;
 mod processor;
 mod propagator;
 #[cfg(feature = "redact")]

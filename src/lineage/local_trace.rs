@@ -1,6 +1,7 @@
 //! A LangSmith trace, as far as it lies in this process.
 
 use super::node::{Node, Shared};
+use crate::prefetch::line;
 use crate::run::{DottedOrder, RunId, Timestamp};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -58,6 +59,13 @@ impl LocalTrace {
             end: OnceLock::new(),
             next: OnceLock::new(),
         }
+    }
+
+    /// Asks for the memory of what the sender reads of it for each run, before it is needed.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        line(&self.shared);
+        line(&self.undecided);
     }
 
     pub(super) fn undecided(self, undecided: bool) -> Self {

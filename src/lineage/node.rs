@@ -2,6 +2,7 @@
 
 use super::LocalTrace;
 use crate::json::Object;
+use crate::prefetch::line;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::Arc;
@@ -68,6 +69,14 @@ enum Above {
 }
 
 impl Node {
+    /// Asks for its memory before it is needed.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        line(&self.id);
+        line(&self.is_counted_below);
+        line(&self.trace);
+    }
+
     pub(super) fn under(id: RunId, start: Timestamp, parent: Arc<Self>, shared: Option<Arc<Shared>>) -> Self {
         let (trace, is_under_agent) = (Arc::clone(&parent.trace), parent.is_agent || parent.is_under_agent);
         let depth = parent.depth + 1;

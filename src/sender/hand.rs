@@ -1,16 +1,13 @@
 //! What the sender's thread has taken off the queue and not begun with.
 
 use super::queue::{Queue, Work};
+use crate::prefetch;
 use crate::stats::DropReason;
-use opentelemetry::Value;
-use opentelemetry_sdk::trace::SpanData;
 use std::collections::VecDeque;
-use std::hint::black_box;
 use std::sync::Arc;
 
-/// Takes works off the queue, several at once, and looks at all of them before the first is begun with. They
-/// were written by other threads, on other cores: each piece has to be waited for, but many can be waited for
-/// together.
+/// Takes works off the queue, several at once, and asks for the memory of those that come next while one is
+/// worked on.
 #[derive(Debug)]
 pub(super) struct Hand {
     queue: Arc<Queue>,
@@ -20,6 +17,8 @@ pub(super) struct Hand {
 impl Hand {
     /// So many it holds.
     pub(super) const SIZE: usize = 16;
+    /// The texts of so many are asked for, and the attributes, which say where the texts are, of one more.
+    const AHEAD: usize = 2;
 
     pub(super) fn new(queue: Arc<Queue>) -> Self {
         Self { queue, works: VecDeque::with_capacity(Self::SIZE) }
@@ -33,48 +32,36 @@ impl Hand {
                 None => break,
             }
         }
-        self.look();
+        for work in &self.works {
+            if let Work::Placed(placed) = work {
+                prefetch::span(&placed.span);
+                placed.node.prefetch();
+            }
+        }
+        (0..=Self::AHEAD).for_each(|place| self.ask_for_attributes(place));
+        (0..Self::AHEAD).for_each(|place| self.ask_for_texts(place));
         self.works.len() == Self::SIZE
     }
 
     pub(super) fn next(&mut self) -> Option<Work> {
-        self.works.pop_front()
+        let next = self.works.pop_front();
+        self.ask_for_attributes(Self::AHEAD);
+        self.ask_for_texts(Self::AHEAD - 1);
+        next
     }
 
-    /// Looks at all spans, first at what lies in their boxes, then at their attributes, then at the texts. What one
-    /// look finds is there when the next one goes on from it.
-    fn look(&self) {
-        let placed = || {
-            self.works.iter().filter_map(|work| match work {
-                Work::Placed(placed) => Some(placed),
-                _ => None,
-            })
-        };
-        let attributes = || placed().flat_map(|placed| &placed.span.attributes);
-        let boxes: usize = placed().map(|placed| look_at(&placed.span) + placed.node.depth()).sum();
-        let keys: usize = attributes().map(|attribute| attribute.key.as_str().len()).sum();
-        let texts = attributes().map(|attribute| match &attribute.value {
-            Value::String(text) => look_at_lines(text.as_str()),
-            _ => 0,
-        });
-        black_box(boxes + keys + texts.sum::<usize>());
+    fn ask_for_attributes(&self, place: usize) {
+        if let Some(Work::Placed(placed)) = self.works.get(place) {
+            prefetch::attributes(&placed.span);
+            placed.node.trace().prefetch();
+        }
     }
-}
 
-/// Reads something of each part of a span, wherever the compiler has put it.
-fn look_at(span: &SpanData) -> usize {
-    let SpanData { span_context, name, start_time, end_time, attributes, events, links, instrumentation_scope, .. } =
-        span;
-    let flags = [span_context.is_remote(), end_time < start_time, span.parent_span_is_remote];
-    let lengths = [name.len(), attributes.len(), events.len(), links.len(), instrumentation_scope.name().len()];
-    flags.into_iter().map(usize::from).chain(lengths).sum()
-}
-
-/// Reads a byte of each of the first cache lines of a text.
-fn look_at_lines(text: &str) -> usize {
-    const LINE: usize = 64;
-    const MOST: usize = 64;
-    text.as_bytes().chunks(LINE).take(MOST).map(|line| usize::from(line[0])).sum()
+    fn ask_for_texts(&self, place: usize) {
+        if let Some(Work::Placed(placed)) = self.works.get(place) {
+            prefetch::texts(&placed.span);
+        }
+    }
 }
 
 impl Drop for Hand {
