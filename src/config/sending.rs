@@ -45,7 +45,8 @@ impl Config {
         self
     }
 
-    /// The zstd level, -7 (fastest) to 22 (smallest); 1 by default.
+    /// The zstd level, -7 (fastest) to 22 (smallest); 1 by default. With 2, spans of chats take 5 % fewer bytes and a
+    /// tenth more processor time, all that is done for them counted; with 3, 7 % and a fifth.
     pub fn with_compression_level(mut self, level: i32) -> Self {
         self.compression_level = Some(level);
         self
