@@ -92,6 +92,8 @@ mod sender;
 #[cfg(feature = "tracing")]
 mod span_ext;
 mod stats;
+#[cfg(test)]
+mod test_span;
 #[cfg(feature = "testing")]
 pub mod testing;
 

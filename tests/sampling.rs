@@ -10,7 +10,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::LocalLangSmith;
-use opentelemetry_langsmith::{Client, Config, Handle, LangSmithExporter, LangSmithSpanProcessor};
+use opentelemetry_langsmith::{Client, Config, DropReason, Handle, LangSmithExporter, LangSmithSpanProcessor};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -229,6 +229,27 @@ fn an_error_after_the_root_comes_too_late() {
     assert_eq!(server.received(), 0);
     let stats = handle.client().stats();
     assert_eq!((stats.submitted, stats.not_sampled), (0, 4), "{stats:?}");
+}
+
+/// Their traces might have got an error yet.
+#[test]
+fn undecided_spans_that_come_after_the_end_are_counted_as_dropped() {
+    let server = server();
+    let config = config(&server).with_sampling_rate(0.0).with_keep_errors(true);
+    let (provider, handle) = processor(config.clone());
+    let root = start(&provider.tracer("test"), "root", &Context::new());
+    handle.client().shutdown(LONG).unwrap();
+    root.span().end();
+    let exporter = LangSmithExporter::new(config).unwrap();
+    exporter.client().shutdown(LONG).unwrap();
+    let late = export(&exporter, vec![span(7, 9, 0)]);
+    assert!(late.is_err());
+    for client in [handle.client(), exporter.client()] {
+        let stats = client.stats();
+        assert_adds_up(&stats);
+        assert_eq!((stats.submitted, stats.dropped(DropReason::ShutDown)), (1, 1), "{stats:?}");
+    }
+    assert_eq!(server.received(), 0);
 }
 
 #[test]

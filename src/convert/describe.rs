@@ -130,27 +130,8 @@ fn write_link(out: &mut String, link: &Link) {
 mod tests {
     use super::*;
     use crate::lineage::{self, RunIds};
-    use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceState};
+    use crate::test_span::span;
     use proptest::prelude::*;
-
-    fn span((trace, id, parent): (u128, u64, u64), scope: InstrumentationScope, kind: SpanKind) -> SpanData {
-        let (trace, id) = (TraceId::from(trace), SpanId::from(id));
-        SpanData {
-            span_context: SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::NONE),
-            parent_span_id: SpanId::from(parent),
-            parent_span_is_remote: false,
-            span_kind: kind,
-            name: "span".into(),
-            start_time: std::time::UNIX_EPOCH,
-            end_time: std::time::UNIX_EPOCH,
-            attributes: Vec::new(),
-            dropped_attributes_count: 0,
-            events: opentelemetry_sdk::trace::SpanEvents::default(),
-            links: opentelemetry_sdk::trace::SpanLinks::default(),
-            status: Status::Unset,
-            instrumentation_scope: scope,
-        }
-    }
 
     fn scope() -> impl Strategy<Value = InstrumentationScope> {
         (0..3_usize, 0..3_usize).prop_map(|(name, version)| {
@@ -171,7 +152,11 @@ mod tests {
             for (trace, id, parent, scope, kind) in spans {
                 let kinds =
                     [SpanKind::Internal, SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer];
-                let span = span((trace, id, parent), scope, kinds[kind].clone());
+                let span = SpanData {
+                    span_kind: kinds[kind].clone(),
+                    instrumentation_scope: scope,
+                    ..span(trace, id, parent)
+                };
                 let node = lineage::alone(&span, RunIds::default());
                 let [kept, fresh] = [&mut written, &mut Written::default()].map(|written| {
                     let mut extra = Extra::default();

@@ -351,9 +351,8 @@ pub(crate) fn alone(span: &SpanData, run_ids: RunIds) -> Arc<Node> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+    use crate::test_span;
     use opentelemetry::KeyValue;
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
     use proptest::prelude::*;
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -361,25 +360,10 @@ mod tests {
         let start_time = UNIX_EPOCH + Duration::from_micros(start);
         let kind = if is_agent { "agent" } else { "tool" };
         SpanData {
-            span_context: SpanContext::new(
-                TraceId::from(u128::MAX / 7),
-                SpanId::from(id),
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::NONE,
-            ),
-            parent_span_id: SpanId::from(parent),
-            parent_span_is_remote: false,
-            span_kind: SpanKind::Internal,
-            name: "span".into(),
             start_time,
             end_time: start_time,
             attributes: vec![KeyValue::new("langsmith.span.kind", kind)],
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status: Status::Unset,
-            instrumentation_scope: opentelemetry::InstrumentationScope::default(),
+            ..test_span::span(u128::MAX / 7, id, parent)
         }
     }
 

@@ -75,10 +75,11 @@ impl Drop for Hand {
 
 #[cfg(test)]
 mod tests {
-    use super::super::queue::Flush;
+    use super::super::queue::{Ended, Flush};
     use super::*;
     use crate::error::FlushError;
     use crate::run::{Run, RunType};
+    use crate::test_span::span;
     use std::sync::mpsc::channel;
     use std::time::Instant;
 
@@ -112,6 +113,24 @@ mod tests {
         let dropped = (stats.dropped(DropReason::Panicked), stats.dropped(DropReason::ShutDown));
         assert_eq!(dropped, (Hand::SIZE as u64 - 1, 1), "{stats}");
         assert!(matches!(answered.try_recv(), Ok(Err(FlushError::ShutDown))));
+    }
+
+    #[test]
+    fn undecided_spans_that_are_left_are_counted() {
+        let queue = Arc::new(Queue::new(1 << 20));
+        let ended = [(true, true), (true, false), (false, true)].map(|(kept, undecided)| Ended {
+            span: span(7, 9, 0),
+            kept,
+            undecided,
+        });
+        assert!(queue.push(Work::Ended(ended.into())).is_ok());
+        assert_eq!(queue.counters.stats().submitted, 1);
+        let mut hand = Hand::new(Arc::clone(&queue));
+        hand.fill();
+        drop(hand);
+        let stats = queue.counters.stats();
+        assert_eq!((stats.submitted, stats.queued, stats.in_flight), (2, 0, 0), "{stats}");
+        assert_eq!(stats.dropped(DropReason::Panicked), 2, "{stats}");
     }
 
     #[test]

@@ -50,6 +50,15 @@ impl Work {
         }
     }
 
+    /// How many runs are lost with it: also what would have counted later, by itself.
+    fn lost(&self) -> u64 {
+        match self {
+            Self::Placed(_) | Self::Update(_) | Self::RootEnd(_) => 1,
+            Self::Ended(spans) => spans.iter().filter(|ended| ended.kept).count() as u64,
+            Self::Root(_) | Self::Run(_) | Self::Start(_) | Self::Flush(_) => self.runs(),
+        }
+    }
+
     /// About how much memory it takes. The same before and after its time in the queue.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
@@ -194,9 +203,7 @@ impl Queue {
 
     /// Takes work, or drops and counts it.
     pub(crate) fn push(&self, work: Work) -> Result<(), Dropped> {
-        let (runs, bytes) = (work.runs(), work.bytes());
-        // What counts later is lost by itself here.
-        let lost = if matches!(work, Work::Update(_) | Work::RootEnd(_) | Work::Placed(_)) { 1 } else { runs };
+        let (runs, bytes, lost) = (work.runs(), work.bytes(), work.lost());
         self.add(work, bytes, runs, lost)
     }
 
@@ -290,10 +297,11 @@ impl Queue {
         self.release(work.bytes());
         match work {
             Work::Flush(flush) => (flush.reply)(Err(FlushError::ShutDown)),
-            Work::Update(_) | Work::RootEnd(_) => drop(self.counters.drop_submitted(reason, 1)),
             other => {
-                self.counters.take(other.runs());
-                self.counters.drop_taken(reason, other.runs());
+                let (runs, lost) = (other.runs(), other.lost());
+                self.counters.take(runs);
+                self.counters.drop_taken(reason, runs);
+                self.counters.drop_submitted(reason, lost - runs);
             }
         }
     }
