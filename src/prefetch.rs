@@ -22,15 +22,14 @@ pub(crate) fn line<T>(place: &T) {
 
 /// Asks for what lies in the span itself, wherever the compiler has put it.
 pub(crate) fn span(span: &SpanData) {
-    let SpanData { span_context, name, start_time, end_time, attributes, events, links, status, .. } = span;
-    line(span_context);
-    line(name);
-    line(start_time);
-    line(end_time);
-    line(attributes);
-    line(events);
-    line(links);
-    line(status);
+    line(&span.span_context);
+    line(&span.name);
+    line(&span.start_time);
+    line(&span.end_time);
+    line(&span.attributes);
+    line(&span.events);
+    line(&span.links);
+    line(&span.status);
     line(&span.instrumentation_scope);
 }
 

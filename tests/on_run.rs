@@ -2,14 +2,12 @@
 
 mod common;
 
-use common::{assert_adds_up, assert_flawless, at, config, export_all, server, span, with, CountedIds, LONG};
+use common::{assert_adds_up, assert_flawless, at, config, counted_provider, export_all, server, span, with, LONG};
 use opentelemetry::trace::{Span as _, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRun};
-use opentelemetry_langsmith::{
-    Client, Config, DropReason, Json, LangSmithSpanProcessor, OnRun, Run, RunType, Stats, UsageMetadata,
-};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
+use opentelemetry_langsmith::{Client, DropReason, Json, OnRun, Run, RunType, Stats, UsageMetadata};
+use opentelemetry_sdk::trace::SpanData;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -137,18 +135,10 @@ fn behind_the_exporter_children_move_up() {
     assert_eq!((stats.submitted, stats.sent, stats.dropped(DropReason::Hook)), (9, 6, 3));
 }
 
-/// A provider whose spans go to the server, and what counts them.
-fn tracing(config: Config) -> (SdkTracerProvider, opentelemetry_langsmith::Handle) {
-    let processor = LangSmithSpanProcessor::new(config).unwrap();
-    let handle = processor.handle();
-    let builder = SdkTracerProvider::builder().with_span_processor(processor);
-    (builder.with_id_generator(CountedIds::default()).build(), handle)
-}
-
 #[test]
 fn behind_the_processor_what_was_said_is_kept_bare() {
     let server = server();
-    let (provider, handle) = tracing(config(&server).with_on_run(dropping("drop")));
+    let (provider, handle) = counted_provider(config(&server).with_on_run(dropping("drop")));
     let tracer = provider.tracer("test");
     let start = |name: &'static str, parent: &Context| parent.with_span(tracer.start_with_context(name, parent));
     let root = start("root", &Context::new());
@@ -198,7 +188,7 @@ fn panicking(run: &mut Run) -> bool {
 #[test]
 fn a_hook_that_panics_costs_the_run_it_was_asked_about() {
     let server = server();
-    let (provider, handle) = tracing(config(&server).with_on_run(panicking));
+    let (provider, handle) = counted_provider(config(&server).with_on_run(panicking));
     let tracer = provider.tracer("test");
     let parent = Context::new().with_span(tracer.start("panic with a child"));
     tracer.start_with_context("child", &parent).end();
@@ -338,7 +328,7 @@ proptest! {
     #[test]
     fn any_tree_stays_whole_behind_the_processor(forest in forests()) {
         let server = server();
-        let (provider, handle) = tracing(config(&server).with_on_run(by_mark));
+        let (provider, handle) = counted_provider(config(&server).with_on_run(by_mark));
         let client = handle.client();
         let tracer = provider.tracer("forest");
         let mut spans: Vec<(u16, Context)> = Vec::new();

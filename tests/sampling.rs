@@ -3,7 +3,7 @@
 #[path = "common/mod.rs"]
 mod common;
 
-use common::{assert_adds_up, assert_flawless, config, export, server, span, with, CountedIds, KEY, LONG};
+use common::{assert_adds_up, assert_flawless, config, counted_provider, export, server, span, with, KEY, LONG};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
     Span as _, SpanContext, Status, TraceContextExt, TraceFlags, TraceState, Tracer, TracerProvider,
@@ -37,10 +37,7 @@ const TRACES: u64 = 400;
 
 /// Traces of three spans each, with ids that count up.
 fn by_processor(config: Config) -> Client {
-    let processor = LangSmithSpanProcessor::new(config).unwrap();
-    let client = processor.handle().client();
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(CountedIds::default()).build();
+    let (provider, handle) = counted_provider(config);
     let tracer = provider.tracer("test");
     for _ in 0..TRACES {
         let root = start(&tracer, "root", &Context::new());
@@ -50,7 +47,7 @@ fn by_processor(config: Config) -> Client {
         root.span().end();
     }
     provider.shutdown_with_timeout(LONG).unwrap();
-    client
+    handle.client()
 }
 
 /// The same traces, as an exporter in another service sees them.

@@ -9,9 +9,9 @@ pub(crate) mod weather;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_langsmith::testing::{LocalLangSmith, ReceivedRequest, ReceivedRun};
-use opentelemetry_langsmith::{Client, Config, LangSmithExporter, Run, RunType, Stats};
+use opentelemetry_langsmith::{Client, Config, Handle, LangSmithExporter, LangSmithSpanProcessor, Run, RunType, Stats};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{IdGenerator, SpanData, SpanEvents, SpanExporter, SpanLinks};
+use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider, SpanData, SpanEvents, SpanExporter, SpanLinks};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -183,6 +183,14 @@ impl IdGenerator for CountedIds {
     fn new_span_id(&self) -> SpanId {
         SpanId::from(self.0.fetch_add(1, Ordering::Relaxed) + 0x51_0000)
     }
+}
+
+/// A provider whose spans go to LangSmith through the processor, with ids that count up.
+pub(crate) fn counted_provider(config: Config) -> (SdkTracerProvider, Handle) {
+    let processor = LangSmithSpanProcessor::new(config).unwrap();
+    let handle = processor.handle();
+    let builder = SdkTracerProvider::builder().with_span_processor(processor);
+    (builder.with_id_generator(CountedIds::default()).build(), handle)
 }
 
 /// Asks until the answer is yes; fails when it never is.

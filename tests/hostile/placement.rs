@@ -1,6 +1,6 @@
 //! Attributes that say where a run stands: in circles, malformed, or against each other.
 
-use crate::common::{config, export_all, run_of, server, span, with, CountedIds, LONG};
+use crate::common::{config, counted_provider, export_all, run_of, server, span, with, LONG};
 use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::{Config, DottedOrder, LangSmithSpanProcessor, RunId, RunIds, SpanFilter};
@@ -132,9 +132,7 @@ type Attributes<'a> = &'a [(&'static str, &'a str)];
 fn pair(config: Config, live: bool, pair: [Attributes<'_>; 2]) {
     let attributes = pair.map(|one| one.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())));
     if live {
-        let processor = LangSmithSpanProcessor::new(config).unwrap();
-        let ids = CountedIds::default();
-        let provider = SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(ids).build();
+        let (provider, _) = counted_provider(config);
         let tracer = provider.tracer("pair");
         let spans: Vec<_> = ["span 1", "span 2"]
             .into_iter()
@@ -287,8 +285,7 @@ proptest! {
         let config = config(&server).with_run_ids(if otel_ids { RunIds::Otel } else { RunIds::V7 });
         let count = drawn.len();
         if live {
-            let processor = LangSmithSpanProcessor::new(config).unwrap();
-            let provider = SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(CountedIds::default()).build();
+            let (provider, _) = counted_provider(config);
             let tracer = provider.tracer("overrides");
             let mut open: Vec<Context> = vec![Context::new()];
             for (parent, overrides) in drawn {

@@ -2,7 +2,7 @@
 
 use crate::common::sink::Sink;
 use crate::common::{
-    assert_adds_up, assert_flawless, at, config, export, in_time, server, span, CountedIds, KEY, LONG,
+    assert_adds_up, assert_flawless, at, config, counted_provider, export, in_time, server, span, KEY, LONG,
 };
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::Context;
@@ -72,9 +72,7 @@ fn a_trace_that_ends_again_and_again_keeps_its_spans_and_those_of_others() {
     const OTHERS: usize = 128;
     const LINKS: usize = 100;
     let server = server();
-    let processor = LangSmithSpanProcessor::new(config(&server)).unwrap();
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(CountedIds::default()).build();
+    let (provider, _) = counted_provider(config(&server));
     let tracer = provider.tracer("detached");
     let ended = |name: &'static str, parent: &Context| {
         let mut span = tracer.start_with_context(name, parent);

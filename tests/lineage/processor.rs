@@ -1,6 +1,6 @@
 //! The processor: real spans that start and end in any order.
 
-use crate::common::{assert_adds_up, assert_flawless, at, config, server, CountedIds, LONG};
+use crate::common::{assert_adds_up, assert_flawless, at, config, counted_provider, server, LONG};
 use crate::forest::{forest, Forest, Parent};
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
@@ -13,10 +13,7 @@ use proptest::prelude::*;
 
 /// Lets the spans run as the forest has it, then shuts down.
 fn play(forest: &Forest, config: Config) {
-    let processor = LangSmithSpanProcessor::new(config).unwrap();
-    let client = processor.handle().client();
-    let provider =
-        SdkTracerProvider::builder().with_span_processor(processor).with_id_generator(CountedIds::default()).build();
+    let (provider, handle) = counted_provider(config);
     let tracer = provider.tracer("forest");
     let mut moments: Vec<(u32, usize, bool)> = Vec::new();
     for (number, shape) in forest.0.iter().enumerate() {
@@ -51,7 +48,7 @@ fn play(forest: &Forest, config: Config) {
         spans[number] = Some(builder.start_with_context(&tracer, &context));
     }
     provider.shutdown_with_timeout(LONG).unwrap();
-    assert_adds_up(&client.stats());
+    assert_adds_up(&handle.client().stats());
 }
 
 fn check_unfinished(forest: &Forest, server: &LocalLangSmith) {
