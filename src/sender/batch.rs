@@ -168,10 +168,10 @@ impl Compressor {
         let mut inner = bulk::Compressor::new(level)?;
         if level == 1 {
             // A batch of 100 runs has some hundred kilobytes. With a window of 512 KiB, zstd would take 15 %
-            // longer and leave hardly fewer bytes. The table of 32 KiB stays in the cache next to the core: with it everything that is
-            // done for a span of a chat takes 4 % less time than with one of 128 KiB, and 11 to 13 % less for deep
-            // trees and long texts; a body of chats has 4 % more bytes, one of long texts 9 %. Who wants few bytes
-            // takes a higher level.
+            // longer and leave hardly fewer bytes. The table of 32 KiB stays in the cache next to the core: with it
+            // everything that is done for a span of a chat takes 4 % less time than with one of 128 KiB, and 11 to
+            // 13 % less for deep trees and long texts; a body of chats has 4 % more bytes, one of long texts 9 %.
+            // Who wants few bytes takes a higher level.
             inner.set_parameter(CParameter::WindowLog(18))?;
             inner.set_parameter(CParameter::HashLog(13))?;
         }
