@@ -3,6 +3,9 @@
 //! After a 429 nobody sends for a while. Then one request finds out how things stand, and all others wait for its
 //! answer. Where only a person or much time helps (a key that is refused, a quota that is used up, a rate limit that
 //! does not end), the circuit opens: now and then one request is all that goes out, until one is taken.
+//!
+//! A 403 may also be about one batch: a firewall refuses what one run says. So a batch that was refused lets the others
+//! go first, and the circuit opens when several batches were refused and none was accepted in between.
 
 use super::delivery::Hurry;
 use crate::stats::DropReason;
@@ -11,7 +14,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, Instant};
 
 /// A key that has worked may be refused by mistake: so often the last flush has it tried.
-const LAST_PROBES: u32 = 3;
+pub(super) const LAST_PROBES: u32 = 3;
+/// When so many batches in a row were refused, it is not about what they say.
+const REFUSED_BATCHES: u32 = 3;
+/// When requests were refused for so long and none was accepted, somebody has to be told.
+const REFUSED_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Circuit {
@@ -30,8 +37,16 @@ struct State {
     failing_since: Option<Instant>,
     /// The first 429 after the last success.
     limited_since: Option<Instant>,
-    /// There has been a success at all.
-    worked: bool,
+    /// How many requests were accepted.
+    accepted: u64,
+    /// Batches that were refused since then, each counted once.
+    refused: u32,
+    /// Requests that are not answered.
+    under_way: u32,
+    /// Those who wait for leave to send.
+    waiting: u32,
+    /// Those among them whose batches were not refused before.
+    waiting_unsuspected: u32,
 }
 
 #[derive(Debug)]
@@ -66,6 +81,38 @@ pub(crate) struct Pass<'a> {
     probe: bool,
     /// Flushes that had begun when it was given.
     pub(crate) flushes: u64,
+    /// Requests that had been accepted when it was given.
+    pub(crate) accepted: u64,
+}
+
+/// A batch that was refused by a 403, and asks to be sent again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspect {
+    /// Until then it waits, unless a flush begins.
+    pub(crate) until: Instant,
+    /// How many flushes had begun before.
+    pub(crate) flushes: u64,
+    /// It waits no longer than until more requests were accepted than these.
+    pub(crate) accepted: Option<u64>,
+}
+
+/// A 401 or a 403.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    /// How many runs the batch has.
+    pub(crate) runs: u64,
+    /// The same batch was refused before.
+    pub(crate) suspected: bool,
+}
+
+/// What a 401 or a 403 has done.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Requests that had been accepted by then.
+    pub(crate) accepted: u64,
+    /// The circuit has opened, which is to be told.
+    pub(crate) opened: Option<Open>,
 }
 
 /// How long a batch may wait.
@@ -95,59 +142,86 @@ impl Circuit {
     pub(crate) async fn enter(
         &self,
         patience: Patience,
+        suspect: Option<Suspect>,
         hurry: &mut watch::Receiver<Hurry>,
     ) -> Result<Pass<'_>, DropReason> {
         let mut changes = self.state.subscribe();
+        let mut waiter = None;
         loop {
             let asked = *hurry.borrow_and_update();
-            match self.look(patience, asked) {
+            changes.borrow_and_update();
+            match self.look(patience, suspect.as_ref(), asked) {
                 Look::Go(pass) => return Ok(pass),
                 Look::GiveUp(reason) => return Err(reason),
-                Look::Wait(until) => tokio::select! {
-                    () = sleep_until(until) => {}
-                    Ok(()) = changes.changed() => {}
-                    Ok(()) = hurry.changed() => {}
-                },
+                Look::Wait(until) => {
+                    waiter.get_or_insert_with(|| Waiter::new(self, suspect.is_some()));
+                    tokio::select! {
+                        () = sleep_until(until) => {}
+                        Ok(()) = changes.changed() => {}
+                        Ok(()) = hurry.changed() => {}
+                    }
+                }
             }
         }
     }
 
-    fn look(&self, patience: Patience, hurry: Hurry) -> Look<'_> {
-        let pass = |probe| Look::Go(Pass { circuit: self, probe, flushes: hurry.flushes });
-        let mut look = pass(false);
+    fn look(&self, patience: Patience, suspect: Option<&Suspect>, hurry: Hurry) -> Look<'_> {
+        let mut look = Look::GiveUp(DropReason::Unauthorized);
         self.state.send_if_modified(|state| {
-            let worked = state.worked;
-            let Some(hold) = &mut state.hold else { return false };
-            let now = Instant::now();
-            let (deadline, reason) = match &hold.open {
-                Some(open) => (patience.open.min(patience.tries), open.reason),
-                None => (patience.tries, hold.reason),
-            };
-            // An open circuit is no matter of seconds: only the last flush has it probed, and no more than once where
-            // the key has never worked or the quota is used up.
-            let open = hold.open.is_some();
-            let asked = hurry.flushes > hold.flushes && (hurry.last || !open);
-            let flaky = worked && reason == DropReason::Unauthorized;
-            let again = open && hurry.last && hold.refusals < if flaky { LAST_PROBES } else { 1 };
-            let until = match (asked, again) {
-                (true, _) => now,
-                (false, true) => hold.again,
-                (false, false) => hold.until,
-            };
-            let hopeless = open && hurry.last && !asked && !again;
-            // What has no time left is given up; but when an open circuit is to be probed, it may serve for that.
-            let over = now >= deadline && !(open && !hold.probing && now >= until);
-            if over || (hopeless && !hold.probing) {
-                look = Look::GiveUp(reason);
-            } else if hold.probing {
-                look = Look::Wait(deadline);
-            } else {
-                hold.probing = now >= until;
-                look = if hold.probing { pass(true) } else { Look::Wait(until.min(deadline)) };
-            }
+            look = self.look_at(state, patience, suspect, hurry);
+            state.under_way += u32::from(matches!(look, Look::Go(_)));
             false
         });
         look
+    }
+
+    fn look_at(&self, state: &mut State, patience: Patience, suspect: Option<&Suspect>, hurry: Hurry) -> Look<'_> {
+        let accepted = state.accepted;
+        let pass = |probe| Look::Go(Pass { circuit: self, probe, flushes: hurry.flushes, accepted });
+        let now = Instant::now();
+        let Some(hold) = &mut state.hold else {
+            let Some(suspect) = suspect else { return pass(false) };
+            let is_decided = suspect.accepted.is_some_and(|before| accepted > before);
+            return match suspect.until.min(patience.tries) {
+                _ if is_decided || hurry.flushes > suspect.flushes => pass(false),
+                _ if now >= patience.tries => Look::GiveUp(DropReason::Unauthorized),
+                until if now < until => Look::Wait(until),
+                _ => pass(false),
+            };
+        };
+        let (deadline, reason) = match &hold.open {
+            Some(open) => (patience.open.min(patience.tries), open.reason),
+            None => (patience.tries, hold.reason),
+        };
+        // An open circuit is no matter of seconds: only the last flush has it probed, and no more than once where
+        // the key has never worked or the quota is used up.
+        let open = hold.open.is_some();
+        let asked = hurry.flushes > hold.flushes && (hurry.last || !open);
+        let flaky = accepted > 0 && reason == DropReason::Unauthorized;
+        let again = open && hurry.last && hold.refusals < if flaky { LAST_PROBES } else { 1 };
+        // Whether the key is refused, or what some batches say, is found out by others soon.
+        let is_news = reason == DropReason::Unauthorized && suspect.is_none() && state.refused < REFUSED_BATCHES;
+        let until = match (asked, again || is_news) {
+            (true, _) => now,
+            (false, true) => hold.again.min(hold.until),
+            (false, false) => hold.until,
+        };
+        let hopeless = open && hurry.last && !asked && !again;
+        // What has no time left is given up; but when an open circuit is to be probed, it may serve for that.
+        let over = now >= deadline && !(open && !hold.probing && now >= until);
+        if over || (hopeless && !hold.probing) {
+            return Look::GiveUp(reason);
+        }
+        // A batch that was refused before may be the reason for all of this.
+        if hold.probing || (suspect.is_some() && state.waiting_unsuspected > 0 && now < deadline) {
+            return Look::Wait(deadline);
+        }
+        hold.probing = now >= until;
+        if hold.probing {
+            pass(true)
+        } else {
+            Look::Wait(until.min(deadline))
+        }
     }
 
     /// When requests began to fail; `None` while they do not.
@@ -181,12 +255,14 @@ impl Pass<'_> {
             if success {
                 state.failing_since = None;
                 state.limited_since = None;
-                state.worked = true;
+                state.accepted += 1;
+                state.refused = 0;
             }
             // What was sent before the hold began says nothing about it.
             let ended = if probe { state.hold.take() } else { None };
             closed = ended.as_ref().is_some_and(|hold| hold.open.is_some());
-            ended.is_some()
+            // Who was refused before waits to hear of it.
+            success || ended.is_some()
         });
         closed
     }
@@ -213,24 +289,49 @@ impl Pass<'_> {
     pub(crate) fn rate_limited(self, wait: Duration, quota: bool, advice: impl FnOnce() -> String) -> Option<Open> {
         let since = self.circuit.state.borrow().limited_since;
         let opens = quota || since.is_some_and(|since| since.elapsed() >= self.circuit.patience);
-        self.hold(wait, opens.then(|| Open { reason: DropReason::RateLimited, advice: advice() }))
+        let open = opens.then(|| Open { reason: DropReason::RateLimited, advice: advice() });
+        self.hold(wait, DropReason::RateLimited, open)
     }
 
-    /// The key or the workspace is refused: the circuit opens, which is to be told unless it was open for that before.
-    pub(crate) fn unauthorized(self, wait: Duration, advice: String) -> Option<Open> {
-        self.hold(wait, Some(Open { reason: DropReason::Unauthorized, advice }))
+    /// A 401 or a 403. It is about the key or the workspace, or about what one batch says.
+    ///
+    /// A 401 is about the key. So is a 403 that several batches got in a row, or the only one there is while none was
+    /// ever accepted.
+    pub(crate) fn refused(self, refused: Refused, wait: Duration, advice: impl FnOnce() -> String) -> Refusal {
+        let mut opens = false;
+        let mut holds = false;
+        let mut accepted = 0;
+        self.circuit.state.send_if_modified(|state| {
+            accepted = state.accepted;
+            // The key was good all the while: it is about this batch, and the others go on.
+            if accepted > self.accepted {
+                return false;
+            }
+            let since = state.failing_since.get_or_insert_with(Instant::now);
+            state.refused += if refused.status == 401 { REFUSED_BATCHES } else { u32::from(!refused.suspected) };
+            let is_alone = refused.runs == 1 && state.under_way == 1 && state.waiting == 0;
+            opens = state.hold.as_ref().is_some_and(|hold| hold.open.is_some())
+                || state.refused >= REFUSED_BATCHES
+                || (is_alone && accepted == 0)
+                || since.elapsed() >= REFUSED_TIME;
+            holds = self.probe || !refused.suspected;
+            false
+        });
+        let open = opens.then(|| Open { reason: DropReason::Unauthorized, advice: advice() });
+        // Dropped otherwise, which lets another one probe.
+        let opened = if opens || holds { self.hold(wait, DropReason::Unauthorized, open) } else { None };
+        Refusal { accepted, opened }
     }
 
-    fn hold(mut self, wait: Duration, open: Option<Open>) -> Option<Open> {
+    fn hold(mut self, wait: Duration, reason: DropReason, open: Option<Open>) -> Option<Open> {
         let probe = std::mem::take(&mut self.probe);
         let mut opened = None;
         self.circuit.state.send_modify(|state| {
             let now = Instant::now();
             state.failing_since.get_or_insert(now);
-            if open.as_ref().is_none_or(|open| open.reason == DropReason::RateLimited) {
+            if reason == DropReason::RateLimited {
                 state.limited_since.get_or_insert(now);
             }
-            let reason = DropReason::RateLimited;
             let (flushes, refusals) = (self.flushes, 0);
             let new = Hold { until: now, again: now, flushes, refusals, probing: false, reason, open: None };
             let is_new = state.hold.is_none();
@@ -258,9 +359,37 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     /// Who probes and comes to no answer leaves that to somebody else.
     fn drop(&mut self) {
-        if !self.probe {
-            return;
-        }
-        self.circuit.state.send_if_modified(|state| state.hold.as_mut().map(|hold| hold.probing = false).is_some());
+        self.circuit.state.send_if_modified(|state| {
+            state.under_way -= 1;
+            self.probe && state.hold.as_mut().map(|hold| hold.probing = false).is_some()
+        });
+    }
+}
+
+/// Counts who waits, as long as that lasts.
+struct Waiter<'a> {
+    circuit: &'a Circuit,
+    suspected: bool,
+}
+
+impl<'a> Waiter<'a> {
+    fn new(circuit: &'a Circuit, suspected: bool) -> Self {
+        circuit.state.send_if_modified(|state| {
+            state.waiting += 1;
+            state.waiting_unsuspected += u32::from(!suspected);
+            false
+        });
+        Self { circuit, suspected }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.circuit.state.send_if_modified(|state| {
+            state.waiting -= 1;
+            state.waiting_unsuspected -= u32::from(!self.suspected);
+            // Then those that were refused before have their turn.
+            !self.suspected && state.waiting_unsuspected == 0
+        });
     }
 }

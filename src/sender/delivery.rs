@@ -1,10 +1,11 @@
-//! Getting one batch to the server: tries, waits, splits. The only place that tries again.
+//! Getting one batch to the server: tries, waits, splits. What waits on disk is tried again in `replay`.
 
+use super::advice;
 use super::batch::Batch;
-use super::circuit::{Circuit, Open, Pass, Patience};
+use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect, LAST_PROBES};
+use super::in_flight::{Flight, Piece, Refusal};
 use super::notice::{Notice, Notices};
 use super::oversize;
-use super::queue::Queue;
 use super::spool::Spool;
 use super::transport::{Answer, Transport};
 use crate::config::{Config, OnDrop, Retry, FOREVER};
@@ -12,10 +13,10 @@ use crate::run::RunId;
 use crate::secret::Endpoint;
 use crate::stats::DropReason;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep_until, Instant};
 
 /// What all deliveries share.
@@ -28,6 +29,8 @@ pub(crate) struct Delivery {
     notices: Notices,
     /// The server reads zstd, as far as is known.
     pub(crate) compression: AtomicBool,
+    /// Batches that were refused and wait for others to be accepted.
+    suspended: AtomicUsize,
     /// Whether the endpoint takes anything.
     pub(crate) circuit: Circuit,
     hurry: watch::Receiver<Hurry>,
@@ -51,9 +54,20 @@ pub(crate) struct Hurry {
 enum Outcome {
     Delivered,
     GivenUp(DropReason),
-    Split { too_large: bool, words: String },
+    /// Something in it is not accepted: it is sent in parts.
+    Split {
+        too_large: bool,
+        words: String,
+    },
+    /// Something in it may be the reason, or the key is.
+    Suspected(Refusal),
     Uncompressed,
 }
+
+/// A piece that fails so often while others are accepted is sent in parts.
+const FAILURES: u32 = 4;
+/// One run is given up when it, and what it was a part of, was refused so often while others were accepted.
+const REFUSALS: u32 = 3;
 
 impl Delivery {
     pub(crate) fn new(
@@ -70,6 +84,7 @@ impl Delivery {
             endpoint: config.endpoint.clone(),
             notices,
             compression: AtomicBool::new(true),
+            suspended: AtomicUsize::new(0),
             circuit: Circuit::new(config.retry.probe_interval, config.retry.deadline),
             hurry,
             on_drop: config.on_drop.clone(),
@@ -83,29 +98,37 @@ impl Delivery {
         // What has a place on disk need not wait in memory for better times.
         let waits = if self.spool.is_some() { Duration::ZERO } else { self.retry.deadline };
         let patience = Patience { tries, open: flight.finished + waits };
-        while let Some((batch, was_cut)) = flight.next() {
+        while let Some(piece) = flight.next() {
+            let is_suspected = piece.refusal.is_some();
+            if is_suspected {
+                // While it waits another batch may go, which shows whether it is to blame.
+                self.suspended.fetch_add(1, Ordering::Relaxed);
+                flight.queue.woken.notify_one();
+            }
             let outcome = tokio::select! {
                 biased;
                 () = self.time_is_over() => Outcome::GivenUp(DropReason::ShutDown),
-                outcome = self.deliver_one(&batch, patience) => outcome,
+                outcome = self.deliver_one(&piece, patience) => outcome,
             };
+            self.suspended.fetch_sub(usize::from(is_suspected), Ordering::Relaxed);
             match outcome {
                 Outcome::Delivered => {
                     flight.sent();
                     self.spool.iter().for_each(|spool| spool.delivered());
                 }
-                Outcome::GivenUp(reason) => self.keep_or_give_up(&mut flight, reason, &batch).await,
-                Outcome::Uncompressed => match batch.uncompressed() {
-                    Ok(batch) => flight.replace([(batch, was_cut)]),
+                Outcome::GivenUp(reason) => self.keep_or_give_up(&mut flight, reason, &piece.batch).await,
+                Outcome::Suspected(refusal) => flight.suspect(refusal),
+                Outcome::Uncompressed => match piece.batch.uncompressed() {
+                    Ok(batch) => flight.replace([Piece { batch, ..piece }]),
                     Err(_) => self.give_up(&mut flight, DropReason::Refused),
                 },
                 Outcome::Split { too_large, words } => {
-                    if let Some([first, second]) = batch.split(self.level) {
-                        flight.replace([(second, was_cut), (first, was_cut)]);
-                    } else if let Some(smaller) = (too_large && !was_cut).then(|| self.cut(&batch)).flatten() {
-                        flight.replace([(smaller, true)]);
+                    if let Some(halves) = piece.halves(self.level) {
+                        flight.replace(halves);
+                    } else if let Some(batch) = (too_large && !piece.was_cut).then(|| self.cut(&piece.batch)).flatten() {
+                        flight.replace([Piece { batch, was_cut: true, ..piece }]);
                     } else {
-                        self.tell_refused(&batch, &words);
+                        self.tell_refused(&piece.batch, &words);
                         self.give_up(&mut flight, DropReason::Refused);
                     }
                 }
@@ -115,8 +138,8 @@ impl Delivery {
 
     /// Puts a batch onto the disk without trying to deliver it, as long as it can be kept there.
     pub(crate) async fn put_aside(&self, mut flight: Flight) {
-        if let (Some(spool), Some((batch, _))) = (&self.spool, flight.next()) {
-            if spool.keep(&batch, DropReason::Unreachable, false).await.is_ok() {
+        if let (Some(spool), Some(piece)) = (&self.spool, flight.next()) {
+            if spool.keep(&piece.batch, DropReason::Unreachable, false).await.is_ok() {
                 return flight.kept();
             }
         }
@@ -142,7 +165,7 @@ impl Delivery {
 
     pub(super) fn tell_refused(&self, batch: &Batch, words: &str) {
         self.notices.failed(words);
-        self.notices.warn(Notice::Refused, || refused(batch, words));
+        self.notices.warn(Notice::Refused, || advice::refused(batch, words));
     }
 
     pub(super) fn level(&self) -> Option<i32> {
@@ -162,7 +185,7 @@ impl Delivery {
     pub(super) async fn enter(&self) -> Pass<'_> {
         let never = Instant::now() + FOREVER;
         let patience = Patience { tries: never, open: never };
-        match self.circuit.enter(patience, &mut self.hurry.clone()).await {
+        match self.circuit.enter(patience, None, &mut self.hurry.clone()).await {
             Ok(pass) => pass,
             // The last flush has no more hope for it, and whoever waits here ends with that.
             Err(_) => std::future::pending().await,
@@ -196,15 +219,33 @@ impl Delivery {
         }
     }
 
-    async fn deliver_one(&self, batch: &Batch, patience: Patience) -> Outcome {
+    async fn deliver_one(&self, piece: &Piece, patience: Patience) -> Outcome {
         let mut tries = 0;
+        let mut accepted = None;
         let mut hurry = self.hurry.clone();
+        let Piece { batch, refusal, refusals, .. } = piece;
         loop {
-            let pass = match self.circuit.enter(patience, &mut hurry).await {
+            let suspect = refusal.as_ref().map(|refusal| refusal.suspect);
+            let pass = match self.circuit.enter(patience, suspect, &mut hurry).await {
                 Ok(pass) => pass,
                 Err(reason) => return Outcome::GivenUp(reason),
             };
             let flushes = pass.flushes;
+            if let Some(refusal) = refusal {
+                // Its halves tell more. And when others are accepted, it is to blame.
+                let is_proven = pass.accepted > refusal.accepted && *refusals >= REFUSALS;
+                if batch.runs > 1 || is_proven {
+                    return Outcome::Split { too_large: false, words: refusal.words.clone() };
+                }
+                if refusal.last_times >= LAST_PROBES {
+                    return Outcome::GivenUp(DropReason::Unauthorized);
+                }
+            }
+            // A server that fails at this batch alone may do so because of one run.
+            let accepted = *accepted.get_or_insert(pass.accepted);
+            if tries >= FAILURES && batch.runs > 1 && pass.accepted > accepted {
+                return Outcome::Split { too_large: false, words: self.notices.last_failure().unwrap_or_default() };
+            }
             let (why, wait) = match self.transport.post(batch).await {
                 Answer::Delivered => {
                     self.answered(pass, true);
@@ -215,6 +256,11 @@ impl Delivery {
                     return Outcome::Split { too_large: true, words };
                 }
                 Answer::Refused { words } => {
+                    self.answered(pass, false);
+                    return Outcome::Split { too_large: false, words };
+                }
+                // Where others are accepted it is about a run, too.
+                Answer::RefusedWhole { words } if pass.accepted > 0 => {
                     self.answered(pass, false);
                     return Outcome::Split { too_large: false, words };
                 }
@@ -244,9 +290,7 @@ impl Delivery {
                     continue;
                 }
                 Answer::Unauthorized { status, words } => {
-                    self.unauthorized(pass, status, &words, tries);
-                    tries += 1;
-                    continue;
+                    return Outcome::Suspected(self.suspected(pass, piece, status, words));
                 }
                 Answer::RateLimited { words, after } => {
                     self.rate_limited(pass, &words, after, tries);
@@ -282,23 +326,48 @@ impl Delivery {
         }
     }
 
-    /// The key or the workspace is refused, for everybody.
-    pub(super) fn unauthorized(&self, pass: Pass<'_>, status: u16, words: &str, tries: u32) {
+    /// The key or the workspace is refused for everybody, or this piece for what it says.
+    fn suspected(&self, pass: Pass<'_>, piece: &Piece, status: u16, words: String) -> Refusal {
+        let (times, last_times) = piece.refusal.as_ref().map_or((0, 0), |refusal| (refusal.times, refusal.last_times));
+        let refused = Refused { status, runs: piece.batch.runs, suspected: piece.refusal.is_some() };
+        let flushes = pass.flushes;
+        let (wait, accepted) = self.unauthorized(pass, refused, &words, times);
+        let refusals = piece.refusals + 1;
+        let is_decided = piece.batch.runs > 1 || refusals >= REFUSALS;
+        Refusal {
+            suspect: Suspect { until: Instant::now() + wait, flushes, accepted: is_decided.then_some(accepted) },
+            words: format!("{status}: {words}"),
+            accepted,
+            times: times + 1,
+            last_times: last_times + u32::from(self.hurry.borrow().last),
+        }
+    }
+
+    /// A 401 or a 403. Says how long to wait before the next try, and how many requests had been accepted by then.
+    pub(super) fn unauthorized(&self, pass: Pass<'_>, refused: Refused, words: &str, tries: u32) -> (Duration, u64) {
+        let status = refused.status;
         self.notices.failed(&format!("{status} {words}"));
         let wait = self.wait_before(tries, None);
-        self.tell_open(pass.unauthorized(wait, unauthorized(&self.endpoint, status, words)));
+        let refusal = pass.refused(refused, wait, || advice::unauthorized(&self.endpoint, status, words));
+        self.tell_open(refusal.opened);
+        (wait, refusal.accepted)
+    }
+
+    /// How many batches were refused and wait for others to be accepted.
+    pub(crate) fn suspended(&self) -> usize {
+        self.suspended.load(Ordering::Relaxed)
     }
 
     /// A 429, for everybody.
     pub(super) fn rate_limited(&self, pass: Pass<'_>, words: &str, after: Option<Duration>, tries: u32) {
         self.notices.failed(words);
-        let mut wait = self.wait_before(0, Some(after.unwrap_or(self.retry.rate_limit_wait)));
+        let mut wait = self.wait_before(tries, Some(after.unwrap_or(self.retry.rate_limit_wait)));
         if self.hurry.borrow().last {
             // There is no time to wait as long as the server asks for, but it is not flooded either.
             wait = wait.min(self.wait_before(tries, None));
         }
-        let quota = after.is_none() && is_quota(words);
-        let opened = pass.rate_limited(wait, quota, || rate_limited(&self.endpoint, quota, words));
+        let quota = after.is_none() && advice::is_quota(words);
+        let opened = pass.rate_limited(wait, quota, || advice::rate_limited(&self.endpoint, quota, words));
         if opened.is_none() && self.circuit.open().is_none() {
             self.tell_trying(words);
         }
@@ -328,12 +397,13 @@ impl Delivery {
         ));
     }
 
-    /// How long to wait before the next try: what the server says, or a random part of a time that
-    /// doubles, so that clients that failed together do not come back together.
+    /// How long to wait before the next try: a random time that doubles, so that clients that failed together do not
+    /// come back together, or longer where the server says so.
     pub(super) fn wait_before(&self, tries: u32, after: Option<Duration>) -> Duration {
         let retry = &self.retry;
-        let ceiling = || retry.first_wait.saturating_mul(1 << tries.min(20)).min(retry.longest_wait);
-        after.unwrap_or_else(|| ceiling().mul_f64(fastrand::f64())).min(retry.longest_wait)
+        let backoff = retry.first_wait.saturating_mul(1 << tries.min(20)).min(retry.longest_wait);
+        let backoff = backoff.mul_f64(0.5 + 0.5 * fastrand::f64());
+        after.unwrap_or_default().min(retry.longest_wait).max(backoff)
     }
 
     /// Sleeps, but no longer than until a flush begins after the first `flushes` ones. One that
@@ -355,120 +425,5 @@ impl Delivery {
                 .into()
         });
         Some(batch.of_one(&smaller, self.level))
-    }
-}
-
-fn refused(batch: &Batch, words: &str) -> String {
-    let run = batch.raw().ok().and_then(|raw| {
-        let parts = super::multipart::read(&raw)?;
-        let main = parts.iter().find(|part| part.operation != super::multipart::FEEDBACK)?;
-        let fields: serde_json::Value = serde_json::from_slice(&raw[main.content.clone()]).ok()?;
-        Some(format!("{} ({})", main.id, fields.get("name")?))
-    });
-    let run = run.unwrap_or_else(|| "a run".into());
-    format!("LangSmith refused run {run}: {words}; it is dropped, further ones are only counted")
-}
-
-fn unauthorized(endpoint: &Endpoint, status: u16, words: &str) -> String {
-    if words.contains("org_scoped_key_requires_workspace") {
-        return format!(
-            "{endpoint} answered {status}: the key belongs to an organisation; set LANGSMITH_WORKSPACE_ID or call \
-             Config::with_workspace_id"
-        );
-    }
-    format!(
-        "{endpoint} answered {status} ({words}); check LANGSMITH_API_KEY, and LANGSMITH_ENDPOINT: a key works in its own region only \
-         (api., eu.api., apac.api. or aws.api.smith.langchain.com)"
-    )
-}
-
-/// A limit on what is bought, or what was set as a limit on that, and not on the speed.
-fn is_quota(words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
-    ["usage limit", "quota", "monthly"].iter().any(|word| words.contains(word))
-}
-
-fn rate_limited(endpoint: &Endpoint, quota: bool, words: &str) -> String {
-    if quota {
-        format!("{endpoint} answered {words}: the plan's quota or a usage limit is used up; see LangSmith's settings for usage and billing")
-    } else {
-        format!("{endpoint} has answered {words} for too long: more runs are sent than the plan's rate limit allows; send fewer, for instance by sampling")
-    }
-}
-
-/// A batch that is on its way, in the pieces that are still to be delivered. Whatever ends the delivery, a panic and
-/// an abort included, each run is counted and the batch is reported as done.
-pub(crate) struct Flight {
-    pub(crate) number: u64,
-    /// The next one last; whether it was cut.
-    pieces: Vec<(Batch, bool)>,
-    /// When the batch was finished.
-    finished: Instant,
-    /// It has to be behind others that are on disk.
-    pub(crate) to_disk: bool,
-    /// Some of its runs are on disk.
-    kept: bool,
-    queue: Arc<Queue>,
-    done: mpsc::UnboundedSender<Done>,
-}
-
-/// A batch's delivery has ended.
-pub(crate) struct Done {
-    pub(crate) number: u64,
-    /// Some of its runs are on disk.
-    pub(crate) kept: bool,
-    /// What it did not come to. These runs are counted as dropped.
-    pub(crate) left: Vec<Batch>,
-    /// What for.
-    pub(crate) reason: DropReason,
-}
-
-impl Flight {
-    pub(crate) fn new(number: u64, batch: Batch, queue: Arc<Queue>, done: mpsc::UnboundedSender<Done>) -> Self {
-        let (pieces, finished) = (vec![(batch, false)], Instant::now());
-        Self { number, pieces, finished, to_disk: false, kept: false, queue, done }
-    }
-
-    /// The memory that it takes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.pieces.iter().map(|(batch, _)| batch.body.len()).sum()
-    }
-
-    /// What is to be delivered next; it stays here until it is known what became of it.
-    fn next(&self) -> Option<(Batch, bool)> {
-        self.pieces.last().cloned()
-    }
-
-    fn replace<const N: usize>(&mut self, pieces: [(Batch, bool); N]) {
-        self.pieces.pop();
-        self.pieces.extend(pieces);
-    }
-
-    fn sent(&mut self) {
-        if let Some((batch, _)) = self.pieces.pop() {
-            self.queue.counters.sent(batch.runs);
-        }
-    }
-
-    /// The spool has counted them.
-    fn kept(&mut self) {
-        self.kept = true;
-        self.pieces.pop();
-    }
-
-    fn dropped(&mut self, reason: DropReason) -> Option<Batch> {
-        let (batch, _) = self.pieces.pop()?;
-        self.queue.counters.drop_taken(reason, batch.runs);
-        Some(batch)
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let left: Vec<_> = std::mem::take(&mut self.pieces).into_iter().map(|(batch, _)| batch).collect();
-        let reason = if std::thread::panicking() { DropReason::Panicked } else { DropReason::ShutDown };
-        self.queue.counters.drop_taken(reason, left.iter().map(|batch| batch.runs).sum());
-        // Nobody listens any more when the sender has ended.
-        let _ = self.done.send(Done { number: self.number, kept: self.kept, left, reason });
     }
 }

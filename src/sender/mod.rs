@@ -1,5 +1,6 @@
 //! Getting runs to LangSmith: queue, batches, requests, and an account of each run.
 
+mod advice;
 mod batch;
 mod checks;
 mod circuit;
@@ -7,6 +8,7 @@ mod client;
 mod delivery;
 mod encode;
 mod hand;
+mod in_flight;
 mod info;
 mod multipart;
 mod notice;

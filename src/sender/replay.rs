@@ -2,7 +2,7 @@
 //! time and oldest first, with rests in between, so that it stays beside what is sent now.
 
 use super::batch::Batch;
-use super::circuit::Pass;
+use super::circuit::{Pass, Refused};
 use super::delivery::{Delivery, Hurry};
 use super::spool::{Request, Saved, Sent, Spool};
 use super::transport::Answer;
@@ -84,7 +84,7 @@ impl Replay {
             let delivery = Arc::clone(&self.delivery);
             let pass = self.unless_over(delivery.enter()).await?;
             let Some((taken, saved)) = self.spool.take(name).await else { continue };
-            let began = Instant::now();
+            let (began, runs) = (Instant::now(), saved.runs);
             let (sent, obstacle) = self.unless_over(self.send(saved)).await?;
             match obstacle {
                 None => {
@@ -96,7 +96,7 @@ impl Replay {
                     self.spool.set_aside(taken, &why).await;
                 }
                 Some(Obstacle::Passing(answer)) => {
-                    let wait = self.after(&delivery, pass, answer, taken.name());
+                    let wait = self.after(&delivery, pass, answer, taken.name(), runs);
                     if sent.is_nothing() {
                         drop(taken); // which puts it back
                     } else {
@@ -199,10 +199,14 @@ impl Replay {
     }
 
     /// Tells everybody what the endpoint said, and says how long to wait for other reasons than that.
-    fn after(&mut self, delivery: &Delivery, pass: Pass<'_>, answer: Answer, name: String) -> Duration {
+    fn after(&mut self, delivery: &Delivery, pass: Pass<'_>, answer: Answer, name: String, runs: u64) -> Duration {
         match answer {
             // Whoever wants to send next waits for the circuit, and so does this.
-            Answer::Unauthorized { status, words } => delivery.unauthorized(pass, status, &words, self.tries),
+            Answer::Unauthorized { status, words } => {
+                let refused = Refused { status, runs, suspected: self.stuck.0 == name };
+                self.count_failure(name);
+                delivery.unauthorized(pass, refused, &words, self.tries);
+            }
             Answer::RateLimited { words, after } => delivery.rate_limited(pass, &words, after, self.tries),
             Answer::Passing { after, .. } => {
                 self.count_failure(name);

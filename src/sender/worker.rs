@@ -6,9 +6,10 @@ mod spans;
 
 use super::batch::{Batch, OpenBatch};
 use super::checks::{Checks, Verdict};
-use super::delivery::{Delivery, Done, Flight, Hurry};
+use super::delivery::{Delivery, Hurry};
 use super::encode::{Operation, Shared};
 use super::hand::Hand;
+use super::in_flight::{Done, Flight};
 use super::info::{Info, Limits};
 use super::notice::{Notice, Notices};
 use super::pending::Watch;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod judge;
 pub(crate) mod log;
 pub(crate) mod sink;
 pub(crate) mod weather;

@@ -1,6 +1,7 @@
 //! What each answer, and each kind of no answer, does to what was sent: the matrix, and what stands behind its rows.
 
 mod answers;
+mod by_content;
 #[path = "../common/mod.rs"]
 mod common;
 mod contained;

@@ -2,8 +2,8 @@
 
 use super::Worker;
 use crate::run::Run;
-use crate::sender::delivery::{Done, Flight};
 use crate::sender::encode::Operation;
+use crate::sender::in_flight::{Done, Flight};
 use crate::sender::updates::Counted;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -82,7 +82,8 @@ impl Worker {
     }
 
     pub(super) fn send_batches(&mut self) {
-        while self.under_way < self.concurrency {
+        // What was refused waits for others to be accepted, so it may not keep these from being sent.
+        while self.under_way < self.concurrency.max(self.delivery.suspended() + 1) {
             let Some(flight) = self.backlog.pop_front() else { return };
             if flight.number == 0 {
                 // What the server wants is asked for when it is needed first, and waited for by nobody.

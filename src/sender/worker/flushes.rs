@@ -2,7 +2,7 @@
 
 use super::{Pending, Worker, PATIENCE};
 use crate::error::FlushError;
-use crate::sender::delivery::Done;
+use crate::sender::in_flight::Done;
 use crate::sender::queue::Flush;
 use crate::stats::{DropReason, Stats};
 use std::time::{Duration, Instant};
