@@ -202,11 +202,11 @@ impl Counters {
         self.dropped[reason as usize].fetch_add(runs, Ordering::SeqCst);
     }
 
-    /// Gives up runs that never reached the queue. The first time for a reason says so.
-    pub(crate) fn drop_submitted(&self, reason: DropReason, runs: u64) -> bool {
+    /// Gives up runs that never reached the queue.
+    pub(crate) fn drop_submitted(&self, reason: DropReason, runs: u64) {
         self.submit(runs);
         self.take(runs);
-        self.dropped[reason as usize].fetch_add(runs, Ordering::SeqCst) == 0
+        self.dropped[reason as usize].fetch_add(runs, Ordering::SeqCst);
     }
 
     pub(crate) fn stats(&self) -> Stats {

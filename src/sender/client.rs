@@ -326,17 +326,14 @@ impl Inner {
         })
     }
 
-    /// Tells of the first drop for its reason.
+    /// Tells of a drop, once for each reason and each time that the queue is full.
     #[cold]
-    fn tell_drop(&self, &Dropped { error, first }: &Dropped) {
-        if !first {
-            return;
-        }
-        let reason = match error {
-            SubmitError::QueueFull => DropReason::QueueFull,
-            SubmitError::ShutDown => DropReason::ShutDown,
+    fn tell_drop(&self, &Dropped { error }: &Dropped) {
+        let (reason, notice) = match error {
+            SubmitError::QueueFull => (DropReason::QueueFull, Notice::QueueFull),
+            SubmitError::ShutDown => (DropReason::ShutDown, Notice::ShutDown),
         };
-        self.notices.warn(Notice::QueueFull, || {
+        self.notices.warn(notice, || {
             format!("a run was dropped ({}): {error}; further drops are only counted", reason.as_str())
         });
     }

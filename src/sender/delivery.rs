@@ -13,7 +13,7 @@ use crate::run::RunId;
 use crate::secret::Endpoint;
 use crate::stats::DropReason;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -27,8 +27,6 @@ pub(crate) struct Delivery {
     level: Option<i32>,
     endpoint: Endpoint,
     notices: Notices,
-    /// The server reads zstd, as far as is known.
-    pub(crate) compression: AtomicBool,
     /// Batches that were refused and wait for others to be accepted.
     suspended: AtomicUsize,
     /// Whether the endpoint takes anything.
@@ -83,7 +81,6 @@ impl Delivery {
             level: config.compression_level,
             endpoint: config.endpoint.clone(),
             notices,
-            compression: AtomicBool::new(true),
             suspended: AtomicUsize::new(0),
             circuit: Circuit::new(config.retry.probe_interval, config.retry.deadline),
             hurry,
@@ -119,13 +116,14 @@ impl Delivery {
                 Outcome::GivenUp(reason) => self.keep_or_give_up(&mut flight, reason, &piece.batch).await,
                 Outcome::Suspected(refusal) => flight.suspect(refusal),
                 Outcome::Uncompressed => match piece.batch.uncompressed() {
-                    Ok(batch) => flight.replace([Piece { batch, ..piece }]),
+                    Ok(batch) => flight.replace([Piece { batch, was_compressed: true, ..piece }]),
                     Err(_) => self.give_up(&mut flight, DropReason::Refused),
                 },
                 Outcome::Split { too_large, words } => {
                     if let Some(halves) = piece.halves(self.level) {
                         flight.replace(halves);
-                    } else if let Some(batch) = (too_large && !piece.was_cut).then(|| self.cut(&piece.batch)).flatten() {
+                    } else if let Some(batch) = (too_large && !piece.was_cut).then(|| self.cut(&piece.batch)).flatten()
+                    {
                         flight.replace([Piece { batch, was_cut: true, ..piece }]);
                     } else {
                         self.tell_refused(&piece.batch, &words);
@@ -249,11 +247,17 @@ impl Delivery {
             let (why, wait) = match self.transport.post(batch).await {
                 Answer::Delivered => {
                     self.answered(pass, true);
+                    self.learned_of_zstd(piece);
                     return Outcome::Delivered;
                 }
                 Answer::TooLarge { words } => {
                     self.answered(pass, false);
                     return Outcome::Split { too_large: true, words };
+                }
+                // Some servers read no zstd and say just that the request is bad.
+                Answer::Refused { words } if self.may_be_zstd(piece, &words, pass.accepted > accepted) => {
+                    self.answered(pass, false);
+                    return Outcome::Uncompressed;
                 }
                 Answer::Refused { words } => {
                     self.answered(pass, false);
@@ -275,12 +279,12 @@ impl Delivery {
                 }
                 Answer::NoCompression => {
                     self.answered(pass, false);
-                    self.compression.store(false, Ordering::Relaxed);
+                    self.transport.features.no_zstd();
                     return Outcome::Uncompressed;
                 }
                 Answer::NoMultipart => {
                     self.answered(pass, false);
-                    self.transport.use_multipart(false);
+                    self.transport.features.no_multipart();
                     self.notices.warn(Notice::OldServer, || {
                         format!(
                             "{} has no /runs/multipart; runs go to /runs/batch from now on, without attachments and feedback",
@@ -319,9 +323,30 @@ impl Delivery {
         }
     }
 
+    /// Whether a refusal may be about the compression: no run is named in it, and nothing that was compressed is known
+    /// to have been accepted before, or since one lone run was sent first.
+    fn may_be_zstd(&self, piece: &Piece, words: &str, others_accepted: bool) -> bool {
+        let works = self.transport.features.zstd_works.load(Ordering::Relaxed);
+        let is_unknown = !works || (piece.batch.runs == 1 && !others_accepted);
+        piece.batch.compressed && is_unknown && words.starts_with("400") && !names_a_run(words)
+    }
+
+    /// A piece was accepted.
+    fn learned_of_zstd(&self, piece: &Piece) {
+        if piece.batch.compressed {
+            self.transport.features.zstd_works.store(true, Ordering::Relaxed);
+        } else if piece.was_compressed {
+            // As it was, it had been refused.
+            self.transport.features.no_zstd();
+        }
+    }
+
     /// The server speaks to us.
     pub(super) fn answered(&self, pass: Pass<'_>, success: bool) {
-        if pass.answered(success) {
+        let recovered = success && self.circuit.failing_since().is_some();
+        // In this order: both are to be asked.
+        let closed = pass.answered(success);
+        if (recovered && self.notices.outage_is_over()) || closed {
             self.notices.info(format!("{} takes runs again", self.endpoint));
         }
     }
@@ -426,4 +451,10 @@ impl Delivery {
         });
         Some(batch.of_one(&smaller, self.level))
     }
+}
+
+/// Whether an answer says which run it is about.
+fn names_a_run(words: &str) -> bool {
+    let mut ids = words.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
+    ids.any(|id| id.len() == 36 && id.parse::<RunId>().is_ok())
 }

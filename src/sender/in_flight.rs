@@ -15,6 +15,8 @@ pub(super) struct Piece {
     pub(super) batch: Batch,
     /// Its one run has lost its largest fields already.
     pub(super) was_cut: bool,
+    /// It was refused before, when it was compressed.
+    pub(super) was_compressed: bool,
     /// What was said when it was refused by a 401 or a 403, or by another answer that may be about one run.
     pub(super) refusal: Option<Refusal>,
     /// How often the pieces were refused that it was a part of, and itself.
@@ -35,13 +37,13 @@ pub(super) struct Refusal {
 
 impl Piece {
     pub(super) fn new(batch: Batch) -> Self {
-        Self { batch, was_cut: false, refusal: None, refusals: 0 }
+        Self { batch, was_cut: false, was_compressed: false, refusal: None, refusals: 0 }
     }
 
     /// Two pieces of half the runs each; `None` when there is one run or none.
     pub(super) fn halves(&self, level: Option<i32>) -> Option<[Self; 2]> {
         let halves = self.batch.split(level)?;
-        Some(halves.map(|batch| Self { batch, was_cut: self.was_cut, refusal: None, refusals: self.refusals }))
+        Some(halves.map(|batch| Self { batch, was_compressed: false, refusal: None, ..self.clone() }))
     }
 }
 

@@ -7,6 +7,7 @@ mod circuit;
 mod client;
 mod delivery;
 mod encode;
+mod features;
 mod hand;
 mod in_flight;
 mod info;

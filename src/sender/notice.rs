@@ -1,15 +1,21 @@
-//! What is told to the person who runs the application: each thing once, in one line.
+//! What is told to the person who runs the application: each thing once an outage, in one line.
 
 use crate::lineage::LocalTrace;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// So many outages are told in so much time.
+const OUTAGES: usize = 5;
+const OUTAGES_TIME: Duration = Duration::from_secs(600);
+
 /// The things that are worth a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Notice {
     QueueFull,
+    ShutDown,
     Refused,
     Trying,
     Unreachable,
@@ -24,7 +30,17 @@ pub(crate) enum Notice {
     TraceFull,
 }
 
-/// Remembers what has been told. Everything later is only counted.
+impl Notice {
+    /// What an outage brings about, and what is told again when there is another one.
+    const OUTAGE: [Self; 6] =
+        [Self::Refused, Self::Trying, Self::Unreachable, Self::Spooling, Self::SpoolFull, Self::SpoolFailed];
+
+    fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// Remembers what has been told. Everything later in the same outage is only counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notices(Arc<Told>);
 
@@ -32,6 +48,8 @@ pub(crate) struct Notices(Arc<Told>);
 struct Told {
     /// One bit a [`Notice`].
     notices: AtomicU32,
+    /// When outages ended whose end was told lately.
+    ends: Mutex<VecDeque<Instant>>,
     /// Lines that may not be written yet.
     writing: Mutex<Vec<JoinHandle<()>>>,
     /// Why the last request failed.
@@ -44,8 +62,8 @@ impl Notices {
     /// It is safe anywhere: `tracing` may hold a lock of the application's when a span ends, and
     /// the sender's thread has no subscriber, so the line is logged by a thread of its own.
     pub(crate) fn warn(&self, notice: Notice, text: impl FnOnce() -> String) {
-        let bit = 1 << notice as u32;
-        if self.0.notices.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+        let (told, bit) = (&self.0.notices, notice.bit());
+        if told.load(Ordering::Relaxed) & bit != 0 || told.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
             return;
         }
         let text = text();
@@ -55,6 +73,37 @@ impl Notices {
     /// Logs a warning each time: the caller sees to it that there are few.
     pub(crate) fn warn_again(&self, text: String) {
         self.write(move || log(&text));
+    }
+
+    /// Requests are accepted after they were not. Says whether that is worth a line: something was told of the outage.
+    ///
+    /// The next outage is told again. An endpoint that fails now and then would fill the log with that: five outages
+    /// in ten minutes are told, no more.
+    pub(crate) fn outage_is_over(&self) -> bool {
+        let bits = Notice::OUTAGE.into_iter().map(Notice::bit).fold(0, std::ops::BitOr::bitor);
+        if self.0.notices.load(Ordering::Relaxed) & bits == 0 || !self.may_tell_again() {
+            return false;
+        }
+        self.0.notices.fetch_and(!bits, Ordering::Relaxed);
+        true
+    }
+
+    /// The queue is empty after it was full: when it is full again that is told again.
+    pub(crate) fn queue_is_empty(&self) {
+        let bit = Notice::QueueFull.bit();
+        if self.0.notices.load(Ordering::Relaxed) & bit != 0 && self.may_tell_again() {
+            self.0.notices.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    fn may_tell_again(&self) -> bool {
+        let mut ends = lock(&self.0.ends);
+        ends.retain(|end| end.elapsed() < OUTAGES_TIME);
+        let may = ends.len() < OUTAGES;
+        if may {
+            ends.push_back(Instant::now());
+        }
+        may
     }
 
     /// Logs that something is well again.

@@ -165,10 +165,9 @@ impl std::fmt::Debug for Work {
     }
 }
 
-/// Whether a drop was the first for its reason, so that it should be told.
+/// What was not taken is counted, and should be told.
 pub(crate) struct Dropped {
     pub(crate) error: SubmitError,
-    pub(crate) first: bool,
 }
 
 impl Queue {
@@ -335,7 +334,8 @@ impl Queue {
     }
 
     fn refuse(&self, reason: DropReason, error: SubmitError, runs: u64) -> Dropped {
-        Dropped { error, first: self.counters.drop_submitted(reason, runs) }
+        self.counters.drop_submitted(reason, runs);
+        Dropped { error }
     }
 }
 

@@ -172,7 +172,7 @@ impl Replay {
                     }
                 }
                 Answer::NoMultipart => {
-                    self.delivery.transport.use_multipart(false);
+                    self.delivery.transport.features.no_multipart();
                     waiting.push((batch, was_cut));
                 }
                 Answer::NoCompression => match batch.uncompressed() {

@@ -1,6 +1,7 @@
 //! One HTTP request, and what its answer means.
 
 use super::batch::Batch;
+use super::features::Features;
 use super::multipart;
 use super::spool::Foreign;
 use crate::config::Config;
@@ -11,13 +12,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_ENCODING, CONT
 use reqwest::{redirect, Client, StatusCode, Url};
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 const USER_AGENT: &str = concat!("opentelemetry-langsmith/", env!("CARGO_PKG_VERSION"), " (rust)");
 /// As much of an answer as is read and shown.
 const WORDS: usize = 500;
+
+/// So many times the interval between probes the server is believed to lack something; an hour by default.
+const MISSING: u32 = 60;
 
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -29,8 +32,7 @@ pub(crate) struct Transport {
     /// Where bodies go.
     runs_multipart: Url,
     is_loopback: bool,
-    /// Whether the server knows `/runs/multipart`.
-    multipart: AtomicBool,
+    pub(crate) features: Features,
 }
 
 /// What an answer means for the batch.
@@ -79,7 +81,7 @@ impl Transport {
             base,
             runs_multipart,
             is_loopback: is_loopback(&url),
-            multipart: AtomicBool::new(true),
+            features: Features::new(config.retry.probe_interval.saturating_mul(MISSING)),
         })
     }
 
@@ -107,10 +109,6 @@ impl Transport {
         Ok(self.http.get_or_init(|| http))
     }
 
-    pub(crate) fn use_multipart(&self, yes: bool) {
-        self.multipart.store(yes, Ordering::Relaxed);
-    }
-
     /// The answer to `GET /info`, when there is one.
     pub(crate) async fn info(&self) -> Option<bytes::Bytes> {
         let request = self.http().ok()?.get(format!("{}/info", self.base)).timeout(Duration::from_secs(5));
@@ -122,7 +120,7 @@ impl Transport {
             Ok(http) => http,
             Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
         };
-        let multipart = self.multipart.load(Ordering::Relaxed);
+        let multipart = self.features.multipart.is_there();
         let request = if multipart {
             http.post(self.runs_multipart.clone()).headers(multipart_headers(batch)).body(batch.body.clone())
         } else {

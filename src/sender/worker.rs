@@ -26,7 +26,6 @@ use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashSet;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -54,6 +53,7 @@ pub(crate) struct Worker {
     checks: Checks,
     shared: Shared,
     limits: Limits,
+    configured_limits: Limits,
     flush_interval: Duration,
     concurrency: usize,
     backlog_limit: usize,
@@ -88,6 +88,9 @@ pub(crate) struct Worker {
     last_flush: Option<Instant>,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     info: Option<tokio::task::JoinHandle<Option<Info>>>,
+    /// When `/info` is asked next, once there is something to send; and how often that failed.
+    info_due: Option<Instant>,
+    info_failures: u32,
     /// What had been dropped when the last flush was answered.
     told: Stats,
     /// What a shutdown has left behind and the hook for dropped runs has not heard of.
@@ -124,6 +127,7 @@ impl Worker {
         converter: Converter,
         checks: Checks,
     ) -> std::io::Result<Self> {
+        let limits = Limits { runs: config.batch_runs as u64, bytes: config.batch_bytes };
         Ok(Self {
             hand: Hand::new(Arc::clone(&queue)),
             queue,
@@ -133,7 +137,8 @@ impl Worker {
             converter,
             checks,
             shared: Shared::new(&config.project),
-            limits: Limits { runs: config.batch_runs as u64, bytes: config.batch_bytes },
+            limits,
+            configured_limits: limits,
             flush_interval: config.flush_interval,
             concurrency: config.concurrency,
             backlog_limit: config.queue_bytes / BACKLOG_PART,
@@ -160,6 +165,8 @@ impl Worker {
             last_flush: None,
             done: mpsc::unbounded_channel(),
             info: None,
+            info_due: Some(Instant::now()),
+            info_failures: 0,
             told: Stats::default(),
             left: Vec::new(),
         })
@@ -207,6 +214,7 @@ impl Worker {
             if more {
                 tokio::task::yield_now().await;
             } else {
+                self.notices.queue_is_empty();
                 self.wait().await;
             }
             while let Ok(done) = self.done.1.try_recv() {
@@ -377,13 +385,15 @@ impl Worker {
     }
 
     fn apply(&mut self, info: Option<Info>) {
-        let Some(info) = info else { return };
-        self.limits = info.limit(self.limits);
-        if info.has_no_multipart() {
-            self.delivery.transport.use_multipart(false);
-        }
-        if info.has_no_zstd() {
-            self.delivery.compression.store(false, Ordering::Relaxed);
-        }
+        let features = &self.delivery.transport.features;
+        let Some(info) = info else {
+            self.info_due = Some(Instant::now() + self.delivery.wait_before(self.info_failures, None));
+            self.info_failures += 1;
+            return;
+        };
+        self.info_failures = 0;
+        self.limits = info.limit(self.configured_limits);
+        features.told(info.multipart, info.zstd);
+        self.info_due = features.missing_for().map(|time| Instant::now() + time);
     }
 }

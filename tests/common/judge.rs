@@ -23,7 +23,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// The ids of the runs that it creates.
     pub(crate) fn posts(&self) -> BTreeSet<String> {
-        let (before, length) = if self.path.ends_with("/batch") { ("{\"id\":\"", 36) } else { ("name=\"post.", 36) };
+        let (before, length) = if self.path.ends_with("/batch") { ("\"id\":\"", 36) } else { ("name=\"post.", 36) };
         let places = self.plain.match_indices(before).map(|(at, _)| at + before.len());
         places.filter_map(|at| self.plain.get(at..at + length)).map(str::to_owned).collect()
     }

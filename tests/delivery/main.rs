@@ -6,5 +6,6 @@ mod by_hand;
 mod common;
 mod counters;
 mod info;
+mod no_zstd;
 
 use common::{patient, posts, run, submit};

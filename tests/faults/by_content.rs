@@ -98,7 +98,8 @@ fn forbidden_runs_do_not_take_all_places() {
 fn one_run_that_the_server_breaks_at() {
     in_time(|| {
         let judge = firewall(500);
-        let client = Client::new(patient(&judge).with_batch_runs(20).with_retry_deadline(Duration::from_secs(10))).unwrap();
+        let client =
+            Client::new(patient(&judge).with_batch_runs(20).with_retry_deadline(Duration::from_secs(10))).unwrap();
         submit(&client, 0, 100, &[50]);
         // The others keep coming.
         let mut next = 100;
@@ -125,7 +126,10 @@ fn a_wrong_key_is_still_a_wrong_key() {
         let client = Client::new(patient(&judge)).unwrap();
         submit(&client, 0, 100, &[]);
         let error = client.flush(LONG).unwrap_err();
-        assert!(matches!(error, FlushError::Delayed { .. }) && error.to_string().contains("LANGSMITH_API_KEY"), "{error}");
+        assert!(
+            matches!(error, FlushError::Delayed { .. }) && error.to_string().contains("LANGSMITH_API_KEY"),
+            "{error}"
+        );
         assert!(judge.seen().len() <= 3, "{}", judge.seen().len());
         eventually("a line", || !log.with(&judge.endpoint()).is_empty());
         assert_eq!(log.with(&judge.endpoint()).len(), 1);
@@ -151,7 +155,8 @@ fn an_incident_costs_nothing() {
                 taken()
             }
         });
-        let client = Client::new(patient(&judge).with_batch_runs(10).with_probe_interval(Duration::from_millis(20))).unwrap();
+        let client =
+            Client::new(patient(&judge).with_batch_runs(10).with_probe_interval(Duration::from_millis(20))).unwrap();
         submit(&client, 0, 400, &[]);
         let mut waited = 0;
         while client.flush(LONG).is_err() && waited < 1000 {

@@ -49,11 +49,13 @@ fn a_refused_batch_is_split_between_runs() {
     in_time(|| {
         for status in [400, 413] {
             let server = server();
-            server.respond([Fault::status(status).times(2), Fault::ok()]);
+            // A 400 may be about the compression, so the whole is tried without it first.
+            let sizes = if status == 400 { vec![5, 5, 2, 1, 1, 3] } else { vec![5, 2, 1, 1, 3] };
+            server.respond([Fault::status(status).times(sizes.len() - 3), Fault::ok()]);
             let stats = send(patient(&server), 5, "fine");
             assert_flawless(&server, 5);
             assert_feedback(&server);
-            assert_eq!(posts(&server).iter().map(|post| post.run_ids.len()).collect::<Vec<_>>(), [5, 2, 1, 1, 3]);
+            assert_eq!(posts(&server).iter().map(|post| post.run_ids.len()).collect::<Vec<_>>(), sizes);
             assert_eq!((stats.sent, stats.dropped_total()), (5, 0), "{stats:?}");
         }
     });

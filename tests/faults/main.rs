@@ -8,5 +8,6 @@ mod contained;
 mod feedback;
 mod limits;
 mod matrix;
+mod outages;
 mod socket;
 mod waits;

@@ -4,8 +4,8 @@ use super::Worker;
 use crate::run::Run;
 use crate::sender::encode::Operation;
 use crate::sender::in_flight::{Done, Flight};
+use crate::sender::info::Info;
 use crate::sender::updates::Counted;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,7 +67,7 @@ impl Worker {
         if self.batch.runs() == 0 {
             return;
         }
-        let batch = self.batch.finish(self.delivery.compression.load(Ordering::Relaxed));
+        let batch = self.batch.finish(self.delivery.transport.features.zstd.is_there());
         self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
         let (queue, done) = (Arc::clone(&self.queue), self.done.0.clone());
@@ -85,16 +85,21 @@ impl Worker {
         // What was refused waits for others to be accepted, so it may not keep these from being sent.
         while self.under_way < self.concurrency.max(self.delivery.suspended() + 1) {
             let Some(flight) = self.backlog.pop_front() else { return };
-            if flight.number == 0 {
-                // What the server wants is asked for when it is needed first, and waited for by nobody.
-                let delivery = Arc::clone(&self.delivery);
-                self.info = Some(tokio::spawn(async move {
-                    let body = delivery.transport.info().await?;
-                    serde_json::from_slice(&body).ok()
-                }));
-            }
+            self.ask_for_info();
             self.see_off(flight);
         }
+    }
+
+    /// What the server wants is asked for when it is needed first, and waited for by nobody.
+    fn ask_for_info(&mut self) {
+        let now = Instant::now();
+        let is_due = self.info_due.is_some_and(|due| due <= now);
+        if self.info.is_some() || !(self.delivery.transport.features.should_ask() || is_due) {
+            return;
+        }
+        self.info_due = None;
+        let delivery = Arc::clone(&self.delivery);
+        self.info = Some(tokio::spawn(async move { Info::read(&delivery.transport.info().await?) }));
     }
 
     pub(super) fn see_off(&mut self, flight: Flight) {
