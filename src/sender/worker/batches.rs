@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::run::Run;
 use crate::sender::delivery::{Done, Flight};
-use crate::sender::encode::Operation;
+use crate::sender::multipart::Operation;
 use crate::sender::updates::Counted;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
