@@ -1,7 +1,8 @@
 //! A batch: compressed once, when it is full, and sent and resent as the same bytes.
 
-use super::encode::{encode, Operation, Shared};
-use super::multipart::{self, Part, BOUNDARY_LINE, END};
+use super::boundary::{Boundary, END_LENGTH};
+use super::encode::{encode, Shared};
+use super::multipart::{self, Heads, Operation, Part};
 use super::oversize;
 use crate::run::Run;
 use std::io;
@@ -13,6 +14,8 @@ use zstd::zstd_safe::{compress_bound, CParameter};
 pub(crate) struct Batch {
     /// Cheap to clone: the bytes are shared.
     pub(crate) body: bytes::Bytes,
+    /// Of this body alone.
+    pub(crate) boundary: Boundary,
     pub(crate) compressed: bool,
     /// The body's size before compression.
     pub(crate) raw_bytes: usize,
@@ -21,6 +24,7 @@ pub(crate) struct Batch {
 
 /// The batch that fills up.
 pub(crate) struct OpenBatch {
+    heads: Heads,
     /// The parts of all runs, and behind them those of the run that is prepared.
     body: Vec<u8>,
     /// Where the run begins that is prepared and not added yet.
@@ -32,7 +36,7 @@ pub(crate) struct OpenBatch {
 impl OpenBatch {
     pub(crate) fn new(level: Option<i32>) -> io::Result<Self> {
         let compressor = level.map(Compressor::new).transpose()?;
-        Ok(Self { body: Vec::new(), prepared: 0, runs: 0, compressor })
+        Ok(Self { heads: Heads::new(Boundary::random()), body: Vec::new(), prepared: 0, runs: 0, compressor })
     }
 
     /// Writes the parts of a run, but does not add them yet: [`Self::next_bytes`] tells how large
@@ -40,14 +44,14 @@ impl OpenBatch {
     /// than `limit` alone has its largest fields cut.
     pub(crate) fn prepare(&mut self, run: &Run, operation: Operation, shared: &Shared, limit: usize) {
         self.body.truncate(self.prepared);
-        encode(run, operation, shared, &mut self.body);
-        if self.next_bytes() + END.len() > limit {
-            self.body.extend_from_slice(END.as_bytes());
-            if let Some(smaller) = oversize::cut(&self.body[self.prepared..], limit) {
+        encode(run, self.heads.of(operation), shared, &mut self.body);
+        if self.next_bytes() + END_LENGTH > limit {
+            self.heads.boundary.push_end(&mut self.body);
+            if let Some(smaller) = oversize::cut(&self.body[self.prepared..], &self.heads.boundary, limit) {
                 self.body.truncate(self.prepared);
                 self.body.extend_from_slice(&smaller);
             }
-            self.body.truncate(self.body.len() - END.len());
+            self.body.truncate(self.body.len() - END_LENGTH);
         }
     }
 
@@ -67,14 +71,16 @@ impl OpenBatch {
 
     /// Bytes before compression.
     pub(crate) fn raw_bytes(&self) -> usize {
-        self.prepared + END.len()
+        self.prepared + END_LENGTH
     }
 
     /// Ends the batch and begins the next one, with the run that is prepared.
     pub(crate) fn finish(&mut self, compressed: bool) -> Batch {
+        let Heads { boundary, .. } = std::mem::replace(&mut self.heads, Heads::new(Boundary::random()));
+        multipart::change_boundary(&mut self.body, self.prepared, &boundary, &self.heads.boundary);
         let next = self.body.split_off(self.prepared);
-        self.body.extend_from_slice(END.as_bytes());
-        let batch = Batch::new(&self.body, self.runs, self.compressor.as_mut().filter(|_| compressed));
+        boundary.push_end(&mut self.body);
+        let batch = Batch::new(&self.body, boundary, self.runs, self.compressor.as_mut().filter(|_| compressed));
         // One huge run shall not keep its memory for ever.
         if self.body.capacity() > MUCH {
             self.body = Vec::new();
@@ -91,12 +97,12 @@ const MUCH: usize = 4 << 20;
 
 impl Batch {
     /// A batch of a whole raw body.
-    fn new(raw: &[u8], runs: u64, compressor: Option<&mut Compressor>) -> Self {
+    fn new(raw: &[u8], boundary: Boundary, runs: u64, compressor: Option<&mut Compressor>) -> Self {
         let raw_bytes = raw.len();
         // What cannot be compressed, for want of memory, is still sent.
         match compressor.and_then(|compressor| compressor.compress(raw).ok()) {
-            Some(body) => Self { body, compressed: true, raw_bytes, runs },
-            None => Self { body: bytes::Bytes::copy_from_slice(raw), compressed: false, raw_bytes, runs },
+            Some(body) => Self { body, boundary, compressed: true, raw_bytes, runs },
+            None => Self { body: bytes::Bytes::copy_from_slice(raw), boundary, compressed: false, raw_bytes, runs },
         }
     }
 
@@ -123,37 +129,32 @@ impl Batch {
             return None;
         }
         let (first, second) = runs.split_at(runs.len() / 2);
-        let half = |runs: &[&[multipart::Part]]| {
-            let mut body = Vec::with_capacity(raw.len());
-            for part in runs.iter().copied().flatten() {
-                body.extend_from_slice(&raw[part.whole.clone()]);
-            }
-            body.extend_from_slice(END.as_bytes());
-            self.like(&body, runs.len() as u64, level)
-        };
-        Some([half(first), half(second)])
+        let level = level.filter(|_| self.compressed);
+        Some([first, second].map(|runs| Self::of_parts(&raw, runs.iter().copied().flatten(), runs.len() as u64, level)))
     }
 
-    /// A batch of the given raw body, which stands for one run, compressed if this one is.
-    pub(crate) fn of_one(&self, body: &[u8], level: Option<i32>) -> Self {
-        self.like(body, 1, level)
+    /// A batch of the given raw body, which stands for this one's run, compressed if this one is.
+    pub(crate) fn of_one(&self, body: &[u8], level: Option<i32>) -> Option<Self> {
+        let parts = multipart::read(body)?;
+        Some(Self::of_parts(body, &parts, 1, level.filter(|_| self.compressed)))
     }
 
-    /// A batch of parts that were read from another body, whatever their boundary was.
-    pub(crate) fn of_parts(raw: &[u8], parts: &[Part], level: Option<i32>) -> Self {
+    /// A batch of parts that were read from another body.
+    pub(crate) fn of_parts<'a>(
+        raw: &[u8],
+        parts: impl IntoIterator<Item = &'a Part>,
+        runs: u64,
+        level: Option<i32>,
+    ) -> Self {
+        let boundary = Boundary::random();
         let mut body = Vec::with_capacity(raw.len());
         for part in parts {
-            body.extend_from_slice(BOUNDARY_LINE.as_bytes());
+            boundary.push_line(&mut body);
             body.extend_from_slice(&raw[part.inner.clone()]);
         }
-        body.extend_from_slice(END.as_bytes());
+        boundary.push_end(&mut body);
         let mut compressor = level.and_then(|level| Compressor::new(level).ok());
-        Self::new(&body, multipart::count_runs(parts), compressor.as_mut())
-    }
-
-    fn like(&self, raw: &[u8], runs: u64, level: Option<i32>) -> Self {
-        let mut compressor = level.filter(|_| self.compressed).and_then(|level| Compressor::new(level).ok());
-        Self::new(raw, runs, compressor.as_mut())
+        Self::new(&body, boundary, runs, compressor.as_mut())
     }
 }
 

@@ -444,12 +444,12 @@ impl Delivery {
     /// The batch's one run with its largest fields cut to a quarter of what it was.
     pub(super) fn cut(&self, batch: &Batch) -> Option<Batch> {
         let raw = batch.raw().ok()?;
-        let smaller = oversize::cut(&raw, raw.len() / 4)?;
+        let smaller = oversize::cut(&raw, &batch.boundary, raw.len() / 4)?;
         self.notices.warn(Notice::TooLarge, || {
             "a run was larger than the server takes: its largest fields were left out and say how large they were"
                 .into()
         });
-        Some(batch.of_one(&smaller, self.level))
+        batch.of_one(&smaller, self.level)
     }
 }
 

@@ -1,10 +1,11 @@
 //! A run as parts of a multipart body, byte for byte as WIRE has them.
 
-pub(crate) use super::multipart::Operation;
-use super::multipart::{begin_json, end_json, json_head, push_json, push_part};
+use super::boundary::Boundary;
+use super::multipart::{begin_json, end_json, json_head, push_json, push_part, Head};
 use crate::json::scan::plain_length;
 use crate::json::{is_short_and_plain, write_string, Object};
 use crate::run::{Feedback, Project, Run, RunType};
+use std::fmt::Write;
 
 /// What every run of this sender shares.
 #[derive(Debug)]
@@ -39,50 +40,50 @@ impl Shared {
 }
 
 /// Appends the parts of `run` to `body`.
-pub(crate) fn encode(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
+pub(crate) fn encode(run: &Run, head: Head<'_>, shared: &Shared, body: &mut Vec<u8>) {
     let id = run.dotted_order.id_text();
-    push_main(run, operation, shared, body);
+    push_main(run, head, shared, body);
     if let Some(inputs) = &run.inputs {
-        push_json(body, operation, id, json_head!(".inputs"), inputs.as_str());
+        push_json(body, head, id, json_head!(".inputs"), inputs.as_str());
     }
     if let Some(outputs) = &run.outputs {
-        push_json(body, operation, id, json_head!(".outputs"), outputs.as_str());
+        push_json(body, head, id, json_head!(".outputs"), outputs.as_str());
     }
     if let Some(events) = &run.events {
-        push_json(body, operation, id, json_head!(".events"), events.as_str());
+        push_json(body, head, id, json_head!(".events"), events.as_str());
     }
-    push_extra(run, operation, shared, body);
+    push_extra(run, head, shared, body);
     if let Some(error) = &run.error {
-        let begin = begin_json(body, operation, id, json_head!(".error", "\""));
+        let begin = begin_json(body, head, id, json_head!(".error", "\""));
         push_escaped(body, error);
         push(body, "\"");
         end_json(body, begin);
     }
     if !(run.attachments.is_empty() && run.feedback.is_empty()) {
-        push_further(run, body);
+        push_further(run, head.boundary(), body);
     }
 }
 
 /// The parts that few runs have.
-fn push_further(run: &Run, body: &mut Vec<u8>) {
+fn push_further(run: &Run, boundary: &Boundary, body: &mut Vec<u8>) {
     let (id, trace_id) = (run.id().to_string(), run.trace_id().to_string());
     for attachment in &run.attachments {
         let name = ["attachment.", &id, ".", &escape(&attachment.name)];
-        push_part(body, &name, header_value(&attachment.mime_type), &attachment.content);
+        push_part(body, boundary, &name, header_value(&attachment.mime_type), &attachment.content);
     }
     for (position, feedback) in run.feedback.iter().enumerate() {
         let feedback_id = Feedback::id(run.id(), position).to_string();
         let mut row = String::new();
         feedback.write_to(&mut row, &feedback_id, &id, &trace_id);
-        push_part(body, &["feedback.", &feedback_id], "application/json", row.as_bytes());
+        push_part(body, boundary, &["feedback.", &feedback_id], "application/json", row.as_bytes());
     }
 }
 
 /// The run without its large fields. What is like in the part of the run before stands in a row, as far
 /// as it can: the body compresses better and faster so.
-fn push_main(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
+fn push_main(run: &Run, head: Head<'_>, shared: &Shared, body: &mut Vec<u8>) {
     let order = &run.dotted_order;
-    let begin = begin_json(body, operation, order.id_text(), json_head!("", "{\"trace_id\":\""));
+    let begin = begin_json(body, head, order.id_text(), json_head!("", "{\"trace_id\":\""));
     body.extend_from_slice(order.trace_id_text());
     push(body, "\",\"dotted_order\":\"");
     body.extend_from_slice(order.as_bytes());
@@ -141,9 +142,9 @@ fn push_project(body: &mut Vec<u8>, run_type: RunType, project: &Project) {
     push(body, "\"");
 }
 
-fn push_extra(run: &Run, operation: Operation, shared: &Shared, body: &mut Vec<u8>) {
+fn push_extra(run: &Run, head: Head<'_>, shared: &Shared, body: &mut Vec<u8>) {
     let extra = &run.extra;
-    let begin = begin_json(body, operation, run.dotted_order.id_text(), json_head!(".extra", "{"));
+    let begin = begin_json(body, head, run.dotted_order.id_text(), json_head!(".extra", "{"));
     push_object(body, "\"metadata\":{", &extra.metadata);
     push_object(body, "\"invocation_params\":{", &extra.invocation_params);
     push_object(body, "\"otel\":{", &extra.otel);
@@ -183,17 +184,30 @@ fn push_escaped(body: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// A type as a header can hold it.
+/// A type as a header can hold it. A length in it would be taken for that of the content.
 fn header_value(mime_type: &str) -> &str {
     let fits = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
-    if !mime_type.trim().is_empty() && mime_type.bytes().all(fits) {
-        mime_type
-    } else {
+    let tells_length = |parameter: &str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("length")
+    };
+    if mime_type.trim().is_empty() || !mime_type.bytes().all(fits) || mime_type.split(';').any(tells_length) {
         "application/octet-stream"
+    } else {
+        mime_type
     }
 }
 
-/// What would end the name early is percent-escaped.
+/// What could end the name early, or the header, is percent-escaped.
 fn escape(name: &str) -> String {
-    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+    let mut escaped = String::with_capacity(name.len());
+    for character in name.chars() {
+        match character {
+            '"' | '\\' | '\0'..='\x1f' | '\x7f' => {
+                let _ = write!(escaped, "%{:02X}", u32::from(character));
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod batch;
+mod boundary;
 mod checks;
 mod circuit;
 mod client;
@@ -28,7 +29,11 @@ mod worker;
 pub(crate) use batch::OpenBatch;
 pub use client::Client;
 #[cfg(feature = "testing")]
-pub(crate) use encode::{Operation, Shared};
+pub(crate) use encode::Shared;
+#[cfg(feature = "testing")]
+pub(crate) use multipart::Operation;
 pub(crate) use queue::Work;
+#[cfg(feature = "testing")]
+pub(crate) use spool::{read as read_kept, Request as Kept};
 // Where `wake` finds its atomics; in `models/` these are loom's.
 use std::sync::atomic;

@@ -1,26 +1,22 @@
 //! The multipart format: writing parts, and reading back what was written, for the few bodies that
 //! have to be taken apart again.
 
+use super::boundary::{self, Boundary};
+use memchr::memmem;
 use std::ops::Range;
 
-/// One boundary for all bodies. Each part tells its length, so nothing in a part can end it.
-pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=langsmith-5f1d3a9c7e";
-pub(crate) const BOUNDARY_LINE: &str = "--langsmith-5f1d3a9c7e\r\n";
-/// How every part begins, boundary and all.
-macro_rules! head {
-    ($name:literal) => {
-        concat!("--langsmith-5f1d3a9c7e\r\nContent-Disposition: form-data; name=\"", $name)
-    };
-}
-pub(crate) const END: &str = "--langsmith-5f1d3a9c7e--\r\n";
+/// How a part goes on behind its boundary, up to its name.
+const DISPOSITION: &str = "\r\nContent-Disposition: form-data; name=\"";
 
 /// The first word in the names of parts that are feedback.
 pub(crate) const FEEDBACK: &str = "feedback";
 
 /// Appends one part; its name is given in pieces.
-pub(crate) fn push_part(body: &mut Vec<u8>, name: &[&str], content_type: &str, content: &[u8]) {
+pub(crate) fn push_part(body: &mut Vec<u8>, boundary: &Boundary, name: &[&str], content_type: &str, content: &[u8]) {
+    body.extend_from_slice(b"--");
+    body.extend_from_slice(boundary.as_bytes());
     let mut push = |text: &str| body.extend_from_slice(text.as_bytes());
-    push(head!(""));
+    push(DISPOSITION);
     for piece in name {
         push(piece);
     }
@@ -56,39 +52,76 @@ pub(crate) enum Operation {
     Patch,
 }
 
-impl Operation {
-    /// How the parts of a run begin, up to its id.
+/// How the parts of runs begin in one body, up to the run's id: written once a body, as they stand there so often.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    pub(crate) boundary: Boundary,
+    post: [u8; HEAD + "post.".len()],
+    patch: [u8; HEAD + "patch.".len()],
+}
+
+const HEAD: usize = "--".len() + boundary::LENGTH + DISPOSITION.len();
+
+impl Heads {
+    pub(crate) fn new(boundary: Boundary) -> Self {
+        let head = [b"--", &boundary.as_bytes()[..], DISPOSITION.as_bytes()].concat();
+        let (mut post, mut patch) = ([0; _], [0; _]);
+        let pairs = [(&mut post[..], "post."), (&mut patch[..], "patch.")];
+        for (whole, word) in pairs {
+            whole[..HEAD].copy_from_slice(&head);
+            whole[HEAD..].copy_from_slice(word.as_bytes());
+        }
+        Self { boundary, post, patch }
+    }
+
+    pub(crate) fn of(&self, operation: Operation) -> Head<'_> {
+        Head { heads: self, operation }
+    }
+}
+
+/// How the parts of one run begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    heads: &'a Heads,
+    operation: Operation,
+}
+
+impl Head<'_> {
+    pub(crate) fn boundary(&self) -> &Boundary {
+        &self.heads.boundary
+    }
+
     #[inline]
-    fn push_head(self, body: &mut Vec<u8>) {
+    fn push(self, body: &mut Vec<u8>) {
         // Of known lengths, so that they are not copied by a call.
-        match self {
-            Self::Post => body.extend_from_slice(head!("post.").as_bytes()),
-            Self::Patch => body.extend_from_slice(head!("patch.").as_bytes()),
+        match self.operation {
+            Operation::Post => body.extend_from_slice(&self.heads.post),
+            Operation::Patch => body.extend_from_slice(&self.heads.patch),
         }
     }
 }
 
-/// Begins a part of JSON that is written right into the body, and ended by [`end_json`]. `head` is a
+/// Begins a part of JSON that is written right into the body, and ended by [`end_json`]. `rest` is a
 /// [`json_head!`]. Gives back where the content begins.
 #[inline]
 pub(crate) fn begin_json(
     body: &mut Vec<u8>,
-    operation: Operation,
+    head: Head<'_>,
     id: &[u8; 36],
-    (head, content): (&'static str, usize),
+    (rest, content): (&'static str, usize),
 ) -> usize {
-    operation.push_head(body);
+    head.push(body);
     body.extend_from_slice(id);
-    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(rest.as_bytes());
     body.len() - content
 }
 
 /// Appends a part of JSON that is there already.
 #[inline]
-pub(crate) fn push_json(body: &mut Vec<u8>, operation: Operation, id: &[u8; 36], head: &'static str, content: &str) {
-    operation.push_head(body);
+pub(crate) fn push_json(body: &mut Vec<u8>, head: Head<'_>, id: &[u8; 36], rest: &'static str, content: &str) {
+    head.push(body);
     body.extend_from_slice(id);
-    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(rest.as_bytes());
     body.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
     body.extend_from_slice(b"\r\n\r\n");
     body.extend_from_slice(content.as_bytes());
@@ -115,7 +148,7 @@ fn set_length(body: &mut Vec<u8>, begin: usize, length: usize) {
     body.splice(begin - 7..begin - 4, itoa::Buffer::new().format(length).bytes());
 }
 
-/// A part of a body that this crate wrote.
+/// A part of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     /// `post`, `patch`, `attachment` or `feedback`.
@@ -131,30 +164,36 @@ pub(crate) struct Part {
     pub(crate) content: Range<usize>,
 }
 
-/// Reads a body of this crate's. `None` when it is none.
+/// Reads a body of parts as they are written here, whatever the boundary is. `None` when it is none, and when a
+/// reader that looks for the boundary would find other parts in it.
 pub(crate) fn read(body: &[u8]) -> Option<Vec<Part>> {
-    read_parts(body, BOUNDARY_LINE.as_bytes(), END.as_bytes())
+    let parts = read_by_lengths(body)?;
+    (!is_ambiguous(body, &parts)).then_some(parts)
 }
 
-/// Reads a body with any boundary, if its parts are written in the same way otherwise.
-pub(crate) fn read_any(body: &[u8]) -> Option<Vec<Part>> {
-    let line_end = body.windows(2).take(200).position(|window| window == b"\r\n")? + 2;
+/// Whether the boundary stands in a part's content too, or in a name.
+pub(crate) fn is_ambiguous(body: &[u8], parts: &[Part]) -> bool {
+    let Some(first) = parts.first() else { return false };
+    let dashes_and_boundary = body[first.whole.start..first.inner.start].trim_ascii_end();
+    memmem::find_iter(body, dashes_and_boundary).count() != parts.len() + 1
+}
+
+/// Reads a body by the lengths alone that its parts tell: that is how they were meant by whoever wrote it.
+pub(crate) fn read_by_lengths(body: &[u8]) -> Option<Vec<Part>> {
+    let line_end = memmem::find(body.get(..200).unwrap_or(body), b"\r\n")? + 2;
     let boundary_line = &body[..line_end];
-    let end = [&boundary_line[..line_end - 2], b"--\r\n"].concat();
-    boundary_line.starts_with(b"--").then(|| read_parts(body, boundary_line, &end))?
-}
-
-fn read_parts(body: &[u8], boundary_line: &[u8], end_line: &[u8]) -> Option<Vec<Part>> {
+    let end_line = [&boundary_line[..line_end - 2], b"--\r\n"].concat();
+    if !boundary_line.starts_with(b"--") {
+        return None;
+    }
     let mut parts = Vec::<Part>::new();
     let mut at = 0;
-    while !body[at..].starts_with(end_line) {
+    while !body[at..].starts_with(&end_line) {
         let start = at;
         let head = body.get(at..)?.strip_prefix(boundary_line)?;
-        let head_length = head.windows(4).position(|window| window == b"\r\n\r\n")?;
-        let head = std::str::from_utf8(&head[..head_length]).ok()?;
-        let name = head.split("name=\"").nth(1)?.split('"').next()?;
-        let length: usize = head.rsplit("Content-Length: ").next()?.parse().ok()?;
-        let begin = start + boundary_line.len() + head_length + 4;
+        let head_length = memmem::find(head, b"\r\n\r\n")?;
+        let (name, length) = read_head(std::str::from_utf8(&head[..head_length]).ok()?)?;
+        let begin = start + line_end + head_length + 4;
         let end = begin.checked_add(length)?;
         at = end.checked_add(2)?;
         if body.get(end..at)? != b"\r\n" {
@@ -170,12 +209,38 @@ fn read_parts(body: &[u8], boundary_line: &[u8], end_line: &[u8]) -> Option<Vec<
             id: id.into(),
             field: field.into(),
             whole: start..at,
-            inner: start + boundary_line.len()..at,
+            inner: start + line_end..at,
             content: begin..end,
         };
         parts.push(part);
     }
-    Some(parts)
+    // What comes after the end is no part for any reader, and was not written here.
+    (body.len() == at + end_line.len()).then_some(parts)
+}
+
+/// A part's name and its length.
+fn read_head(head: &str) -> Option<(&str, usize)> {
+    let (mut name, mut length) = (None, None);
+    for line in head.split("\r\n") {
+        let (header, value) = line.split_once(':')?;
+        if header.eq_ignore_ascii_case("content-disposition") {
+            name = Some(value.split_once("name=\"")?.1.split_once('"')?.0);
+        } else if header.eq_ignore_ascii_case("content-length") {
+            length = Some(value.trim().parse().ok()?);
+        }
+    }
+    Some((name?, length?))
+}
+
+/// Gives the parts at the end of `body`, from `from` on, the boundary of another body.
+pub(crate) fn change_boundary(body: &mut Vec<u8>, from: usize, old: &Boundary, new: &Boundary) {
+    old.push_end(body);
+    let parts = read_by_lengths(&body[from..]).unwrap_or_default();
+    body.truncate(body.len() - boundary::END_LENGTH);
+    for part in parts {
+        let at = from + part.whole.start + "--".len();
+        body[at..at + boundary::LENGTH].copy_from_slice(new.as_bytes());
+    }
 }
 
 /// The parts, run by run: a run's parts stand together. Feedback that other SDKs' bodies begin with goes
@@ -199,14 +264,16 @@ mod tests {
             let content = "1".repeat(length);
             let (mut plain, mut in_place) = (Vec::new(), Vec::new());
             let id = [b'7'; 36];
+            let heads = Heads::new(Boundary::random());
+            let boundary = &heads.boundary;
             for name in ["post.", "patch."] {
                 let id = std::str::from_utf8(&id).unwrap();
-                push_part(&mut plain, &[name, id, ".extra"], "application/json", content.as_bytes());
+                push_part(&mut plain, boundary, &[name, id, ".extra"], "application/json", content.as_bytes());
             }
-            let begin = begin_json(&mut in_place, Operation::Post, &id, json_head!(".extra", ""));
+            let begin = begin_json(&mut in_place, heads.of(Operation::Post), &id, json_head!(".extra", ""));
             in_place.extend_from_slice(content.as_bytes());
             end_json(&mut in_place, begin);
-            push_json(&mut in_place, Operation::Patch, &id, json_head!(".extra"), &content);
+            push_json(&mut in_place, heads.of(Operation::Patch), &id, json_head!(".extra"), &content);
             assert_eq!(String::from_utf8(in_place), String::from_utf8(plain));
         }
     }
@@ -215,16 +282,47 @@ mod tests {
     #[test]
     fn feedback_is_no_run_wherever_it_stands() {
         let runs = |names: &[&str]| {
-            let mut body = Vec::new();
+            let (mut body, boundary) = (Vec::new(), Boundary::random());
             for name in names {
-                push_part(&mut body, &[name], "application/json", b"{}");
+                push_part(&mut body, &boundary, &[name], "application/json", b"{}");
             }
-            body.extend_from_slice(END.as_bytes());
+            boundary.push_end(&mut body);
             let parts = read(&body).unwrap();
             (by_run(&parts).iter().map(|run| run.len()).collect::<Vec<_>>(), count_runs(&parts))
         };
         assert_eq!(runs(&["post.1", "post.1.inputs", "feedback.7", "feedback.8", "post.2"]), (vec![4, 1], 2));
         assert_eq!(runs(&["feedback.7", "post.1", "post.1.inputs", "post.2", "feedback.8"]), (vec![3, 2], 2));
         assert_eq!(runs(&["feedback.7", "feedback.8"]), (vec![2], 0));
+    }
+
+    #[test]
+    fn content_with_the_boundary_in_it_is_found_out() {
+        let boundary = Boundary::random();
+        let text = std::str::from_utf8(boundary.as_bytes()).unwrap();
+        let read_with = |content: &str| {
+            let mut body = Vec::new();
+            push_part(&mut body, &boundary, &["post.1"], "application/json", b"{}");
+            push_part(&mut body, &boundary, &["attachment.1.file"], "text/plain", content.as_bytes());
+            boundary.push_end(&mut body);
+            (read_by_lengths(&body).map(|parts| parts.len()), read(&body).is_some())
+        };
+        assert_eq!(read_with("--"), (Some(2), true));
+        for forged in [format!("\r\n--{text}\r\n"), format!("--{text}"), format!("\n--{text}--\r\n")] {
+            assert_eq!(read_with(&forged), (Some(2), false), "{forged}");
+        }
+    }
+
+    #[test]
+    fn parts_move_to_another_body() {
+        let (old, new) = (Boundary::random(), Boundary::random());
+        let write = |boundary: &Boundary| {
+            let mut body = b"before".to_vec();
+            push_part(&mut body, boundary, &["post.1"], "application/json", b"{}");
+            push_part(&mut body, boundary, &["attachment.1.file"], "text/plain", old.as_bytes());
+            body
+        };
+        let mut body = write(&old);
+        change_boundary(&mut body, "before".len(), &old, &new);
+        assert_eq!(body, write(&new));
     }
 }

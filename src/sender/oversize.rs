@@ -1,11 +1,12 @@
 //! A run that is larger than one request may be: its largest fields give way to a marker.
 
+use super::boundary::Boundary;
 use super::multipart::{self, push_part, Part, FEEDBACK};
 use crate::json::write_string;
 
 /// Replaces the largest fields and files of the one run in `body` until it fits `limit` bytes, or there
-/// is nothing left that could be replaced. `None` when nothing was.
-pub(crate) fn cut(body: &[u8], limit: usize) -> Option<Vec<u8>> {
+/// is nothing left that could be replaced. `None` when nothing was. The boundary stays the same.
+pub(crate) fn cut(body: &[u8], boundary: &Boundary, limit: usize) -> Option<Vec<u8>> {
     let parts = multipart::read(body)?;
     let mut excess = body.len().saturating_sub(limit);
     let mut largest: Vec<usize> = (0..parts.len()).filter(|&part| can_be_cut(&parts[part])).collect();
@@ -26,12 +27,12 @@ pub(crate) fn cut(body: &[u8], limit: usize) -> Option<Vec<u8>> {
                     FEEDBACK => &[FEEDBACK, ".", &part.field],
                     operation => &[operation, ".", &part.id, ".", &part.field],
                 };
-                push_part(&mut smaller, name, content_type, marker.as_bytes());
+                push_part(&mut smaller, boundary, name, content_type, marker.as_bytes());
             }
             None => smaller.extend_from_slice(&body[part.whole.clone()]),
         }
     }
-    smaller.extend_from_slice(multipart::END.as_bytes());
+    boundary.push_end(&mut smaller);
     (!cut.is_empty()).then_some(smaller)
 }
 

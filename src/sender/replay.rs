@@ -128,6 +128,10 @@ impl Replay {
         let mut sent = Sent::default();
         let batch = match saved.request {
             Request::Own(batch) => batch,
+            Request::Foreign(foreign) if foreign.is_ambiguous => match foreign.to_batch(self.delivery.level()) {
+                Some(batch) => batch,
+                None => return (sent, Some(Obstacle::Lasting("its body is damaged".into()))),
+            },
             Request::Foreign(foreign) => match self.delivery.transport.post_foreign(&foreign).await {
                 Answer::Delivered => {
                     sent.delivered_runs = saved.runs;

@@ -163,7 +163,9 @@ impl Transport {
 
 fn multipart_headers(batch: &Batch) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(multipart::CONTENT_TYPE));
+    if let Ok(content_type) = HeaderValue::try_from(batch.boundary.content_type()) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
     headers.insert(HeaderName::from_static("x-pre-compressed-size"), batch.raw_bytes.into());
     headers.insert(HeaderName::from_static("x-post-compressed-size"), batch.body.len().into());
     if batch.compressed {

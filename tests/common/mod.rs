@@ -4,6 +4,7 @@
 
 pub(crate) mod judge;
 pub(crate) mod log;
+pub(crate) mod rfc2046;
 pub(crate) mod sink;
 pub(crate) mod weather;
 
@@ -155,7 +156,7 @@ pub(crate) fn run_of(span: SpanData) -> ReceivedRun {
     server.runs().remove(0)
 }
 
-/// Exactly so many runs have come, each once, and no rule was broken.
+/// Exactly so many runs have come, each once, no rule was broken, and another reader finds the same.
 pub(crate) fn assert_flawless(server: &LocalLangSmith, runs: usize) {
     let violations = server.violations();
     assert!(violations.is_empty(), "{} violations, as {:#?}", violations.len(), &violations[..violations.len().min(5)]);
@@ -163,6 +164,7 @@ pub(crate) fn assert_flawless(server: &LocalLangSmith, runs: usize) {
     for run in server.runs() {
         assert_eq!(run.posts, 1, "{} came more than once", run.name);
     }
+    rfc2046::assert_read_alike(&server.requests());
 }
 
 /// Every run that was handed in is in exactly one place.

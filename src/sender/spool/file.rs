@@ -3,6 +3,7 @@
 //! to read the body.
 
 use crate::sender::batch::Batch;
+use crate::sender::boundary::{self, Boundary};
 use crate::sender::multipart;
 use base64::prelude::{Engine, BASE64_STANDARD};
 use bytes::Bytes;
@@ -49,11 +50,13 @@ pub(crate) struct Foreign {
     pub(crate) content_type: String,
     pub(crate) compressed: bool,
     pub(crate) body: Bytes,
+    /// The boundary stands in a part's content too: only as a batch of this crate's is it read as it was meant.
+    pub(crate) is_ambiguous: bool,
 }
 
 /// The file for a batch.
 pub(super) fn write(batch: &Batch) -> Vec<u8> {
-    let mut headers = BTreeMap::from([("Content-Type".into(), multipart::CONTENT_TYPE.into())]);
+    let mut headers = BTreeMap::from([("Content-Type".into(), batch.boundary.content_type().into())]);
     if batch.compressed {
         headers.insert("Content-Encoding".into(), "zstd".into());
     }
@@ -68,7 +71,7 @@ pub(super) fn write(batch: &Batch) -> Vec<u8> {
 }
 
 /// Reads a file. The error says what is wrong with it.
-pub(super) fn read(file: &[u8]) -> Result<Saved, String> {
+pub(crate) fn read(file: &[u8]) -> Result<Saved, String> {
     let envelope: Envelope<'_> = serde_json::from_slice(file).map_err(|reason| format!("it is damaged: {reason}"))?;
     if envelope.version != VERSION {
         return Err(format!("its version is {}, not {VERSION}", envelope.version));
@@ -97,16 +100,33 @@ pub(super) fn read(file: &[u8]) -> Result<Saved, String> {
         .map(Bytes::from)
         .map_err(|reason| format!("its body is damaged: {reason}"))?;
     let raw = plain(&body, compressed).map_err(|reason| format!("its body is damaged: {reason}"))?;
-    if content_type == multipart::CONTENT_TYPE && path == "runs/multipart" {
-        let parts = multipart::read(&raw).ok_or("its body is damaged: a part is not whole")?;
-        let runs = multipart::count_runs(&parts);
-        let batch = Batch { body: body.clone(), compressed, raw_bytes: raw.len(), runs };
-        return Ok(Saved { request: Request::Own(batch), runs });
+    let foreign = |is_ambiguous| {
+        let content_type = content_type.to_owned();
+        Request::Foreign(Foreign { path, content_type, compressed, body: body.clone(), is_ambiguous })
+    };
+    if path == "runs/batch" {
+        return Ok(Saved { request: foreign(false), runs: runs_in_json(&raw)? });
     }
-    let runs = if path == "runs/batch" { runs_in_json(&raw)? } else { runs_in_parts(&raw) };
-    let content_type = content_type.to_owned();
-    let foreign = Foreign { path, content_type, compressed, body: body.clone() };
-    Ok(Saved { request: Request::Foreign(foreign), runs })
+    // The server reads it by the boundary that the header names.
+    let named = boundary::named_in(content_type).ok_or_else(|| format!("its Content-Type is {content_type:?}"))?;
+    let is_named = raw.starts_with(format!("--{named}\r\n").as_bytes());
+    let Some(parts) = is_named.then(|| multipart::read_by_lengths(&raw)).flatten() else {
+        if boundary::is_ours(content_type) {
+            return Err("its body is damaged: a part is not whole".into());
+        }
+        // Its parts are written in another way than here, and only the server can tell how many runs there are.
+        return Ok(Saved { request: foreign(false), runs: 0 });
+    };
+    let is_ambiguous = multipart::is_ambiguous(&raw, &parts);
+    let saved = match Boundary::named_in(content_type).filter(|_| !is_ambiguous) {
+        Some(boundary) => {
+            let runs = multipart::count_runs(&parts);
+            let batch = Batch { body: body.clone(), boundary, compressed, raw_bytes: raw.len(), runs };
+            Saved { request: Request::Own(batch), runs }
+        }
+        None => Saved { request: foreign(is_ambiguous), runs: runs_in_parts(&parts) },
+    };
+    Ok(saved)
 }
 
 fn plain(body: &[u8], compressed: bool) -> io::Result<Cow<'_, [u8]>> {
@@ -132,9 +152,8 @@ fn runs_in_json(raw: &[u8]) -> Result<u64, String> {
     Ok((lists.post.len() + lists.patch.len()) as u64)
 }
 
-/// The runs in a body with another boundary; 0 where the parts are written in another way than here.
-fn runs_in_parts(raw: &[u8]) -> u64 {
-    let parts = multipart::read_any(raw).unwrap_or_default();
+/// The runs in another SDK's body, where a run's parts need not stand together.
+fn runs_in_parts(parts: &[multipart::Part]) -> u64 {
     let parts = parts.iter().filter(|part| part.operation != multipart::FEEDBACK);
     parts.map(|part| &part.id).collect::<BTreeSet<_>>().len() as u64
 }
@@ -144,7 +163,8 @@ impl Foreign {
     /// it is not made of parts as they are written here.
     pub(crate) fn to_batch(&self, level: Option<i32>) -> Option<Batch> {
         let raw = plain(&self.body, self.compressed).ok()?;
-        Some(Batch::of_parts(&raw, &multipart::read_any(&raw)?, level))
+        let parts = multipart::read_by_lengths(&raw)?;
+        Some(Batch::of_parts(&raw, &parts, multipart::count_runs(&parts), level))
     }
 }
 
@@ -154,14 +174,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn batch(content: &str, compressed: bool) -> Batch {
-        let mut body = Vec::new();
-        multipart::push_part(&mut body, &["post.", "1"], "application/json", content.as_bytes());
-        multipart::push_part(&mut body, &["post.", "1", ".inputs"], "application/json", content.as_bytes());
-        multipart::push_part(&mut body, &["post.", "2"], "application/json", content.as_bytes());
-        body.extend_from_slice(multipart::END.as_bytes());
+        let (mut body, boundary) = (Vec::new(), Boundary::random());
+        multipart::push_part(&mut body, &boundary, &["post.", "1"], "application/json", content.as_bytes());
+        multipart::push_part(&mut body, &boundary, &["post.", "1", ".inputs"], "application/json", content.as_bytes());
+        multipart::push_part(&mut body, &boundary, &["post.", "2"], "application/json", content.as_bytes());
+        boundary.push_end(&mut body);
         let raw_bytes = body.len();
         let body = if compressed { zstd::bulk::compress(&body, 1).unwrap() } else { body };
-        Batch { body: body.into(), compressed, raw_bytes, runs: 2 }
+        Batch { body: body.into(), boundary, compressed, raw_bytes, runs: 2 }
     }
 
     proptest! {

@@ -8,6 +8,8 @@ mod directory;
 mod file;
 
 pub(crate) use directory::Taken;
+#[cfg(feature = "testing")]
+pub(crate) use file::read;
 pub(crate) use file::{Foreign, Request, Saved};
 
 use super::batch::Batch;

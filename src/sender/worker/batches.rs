@@ -2,9 +2,9 @@
 
 use super::Worker;
 use crate::run::Run;
-use crate::sender::encode::Operation;
 use crate::sender::in_flight::{Done, Flight};
 use crate::sender::info::Info;
+use crate::sender::multipart::Operation;
 use crate::sender::updates::Counted;
 use std::sync::Arc;
 use std::time::Instant;
