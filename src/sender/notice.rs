@@ -21,6 +21,9 @@ pub(crate) enum Notice {
     SpoolFull,
     SpoolFailed,
     Rejected,
+    OtherDestination,
+    Skipped,
+    NoLocks,
     TraceFull,
 }
 
