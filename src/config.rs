@@ -4,6 +4,7 @@ mod conversion;
 mod privacy;
 mod selection;
 mod sending;
+mod spool;
 
 pub use selection::PendingRuns;
 pub(crate) use selection::Selection;
@@ -86,6 +87,8 @@ pub struct Config {
     pub(crate) on_drop: Option<OnDrop>,
     pub(crate) spool_dir: Option<PathBuf>,
     pub(crate) spool_bytes: u64,
+    pub(crate) previous_api_keys: Vec<Secret>,
+    pub(crate) adopted_spool: bool,
     pub(crate) selection: Selection,
     pub(crate) on_run: Option<Hook>,
     pub(crate) hide: Hide,
@@ -162,6 +165,8 @@ impl Default for Config {
             on_drop: None,
             spool_dir: None,
             spool_bytes: 100 << 20,
+            previous_api_keys: Vec::new(),
+            adopted_spool: false,
             selection: Selection::default(),
             on_run: None,
             hide: Hide::default(),

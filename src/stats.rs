@@ -144,8 +144,15 @@ impl std::fmt::Debug for Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpoolStats {
-    /// Files that wait, or are being sent by anybody, at this moment.
+    /// Files that wait for this client, or are being sent by anybody, at this moment.
     pub waiting: u64,
+    /// Files that are meant for another destination, which this client leaves where they are: for another key, workspace or
+    /// endpoint. See [`Config::with_previous_api_keys`](crate::Config::with_previous_api_keys).
+    pub other_destination: u64,
+    /// Files that this client does not send and leaves where they are: those of a later version, those that take more memory
+    /// than a batch may, those of other users where these may write to the directory, and those that should have been set
+    /// aside but for want of room.
+    pub skipped: u64,
     /// Files that this client has delivered.
     pub delivered: u64,
     /// The runs in those.

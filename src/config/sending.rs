@@ -3,7 +3,6 @@
 use super::{Config, OnDrop};
 use crate::run::RunId;
 use crate::stats::DropReason;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,27 +125,6 @@ impl Config {
     /// if it is refused later.
     pub fn with_on_drop(mut self, hook: impl Fn(RunId, DropReason) + Send + Sync + 'static) -> Self {
         self.on_drop = Some(OnDrop(Arc::new(hook)));
-        self
-    }
-
-    /// Keeps on disk, in this directory, what would be dropped because LangSmith cannot be reached, does not
-    /// accept the key, or has no time left at a shutdown. `LANGSMITH_FAILED_TRACES_DIR`; by default there is
-    /// none, and such runs are dropped.
-    ///
-    /// The directory is made if it is not there, for this user alone. What it holds is sent when LangSmith is
-    /// back, or by the next client that is given the same directory; files of LangSmith's SDK for Python too.
-    /// [`Client::spool`](crate::Client::spool) tells how that goes. A key is in none of the files, but what the
-    /// runs say is.
-    pub fn with_spool_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.spool_dir = Some(directory.into());
-        self
-    }
-
-    /// The most bytes of files in the directory of [`with_spool_dir`](Self::with_spool_dir), 65,536 or more;
-    /// 100 MiB by default. `LANGSMITH_FAILED_TRACES_MAX_MB`, in units of 1,048,576 bytes. All failed traces in
-    /// it count, whoever wrote them. The oldest are kept: what does not fit is dropped and counted.
-    pub fn with_spool_bytes(mut self, bytes: usize) -> Self {
-        self.spool_bytes = bytes as u64;
         self
     }
 }

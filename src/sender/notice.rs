@@ -27,6 +27,9 @@ pub(crate) enum Notice {
     SpoolFull,
     SpoolFailed,
     Rejected,
+    OtherDestination,
+    Skipped,
+    NoLocks,
     TraceFull,
 }
 

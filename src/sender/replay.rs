@@ -1,11 +1,15 @@
 //! Sending what was kept on disk: when the client starts, and when the endpoint is back. One file at a
-//! time and oldest first, with rests in between, so that it stays beside what is sent now.
+//! time and oldest first, with rests in between, so that it stays beside what is sent now. A file that is refused while
+//! others are taken is taken apart, and what is to blame in it goes last and is set aside in the end.
+
+mod records;
 
 use super::batch::Batch;
 use super::circuit::{Pass, Refused};
 use super::delivery::{Delivery, Hurry};
-use super::spool::{Request, Saved, Sent, Spool};
+use super::spool::{Request, Saved, Sent, Spool, Taken};
 use super::transport::Answer;
+use records::Records;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +23,11 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 const TAKEN_ELSEWHERE: Duration = Duration::from_secs(5);
 /// However short waits are configured to be: a replay has no end of its own.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-/// A file that failed so often in a row lets the others go first.
-const STUCK: u32 = 5;
+/// So many requests in a row are refused until the key is to blame, and not what is in them: one in a hundred runs is found
+/// in seven.
+const MOST_REFUSALS: u32 = 16;
+/// What firewalls answer to content, and LangSmith to a key.
+const FORBIDDEN: u16 = 403;
 
 pub(crate) struct Replay {
     spool: Arc<Spool>,
@@ -28,8 +35,7 @@ pub(crate) struct Replay {
     hurry: watch::Receiver<Hurry>,
     /// Failures since the last success.
     tries: u32,
-    /// The file that failed last, and how often in a row.
-    stuck: (String, u32),
+    records: Records,
 }
 
 /// Why a file's runs, or some of them, were not taken.
@@ -38,11 +44,13 @@ enum Obstacle {
     Passing(Answer),
     /// Nothing in this file will ever be taken.
     Lasting(String),
+    /// It holds one run, or cannot be taken apart, and is refused though others are taken.
+    Suspect,
 }
 
 impl Replay {
     pub(crate) fn new(spool: Arc<Spool>, delivery: Arc<Delivery>, hurry: watch::Receiver<Hurry>) -> Self {
-        Self { spool, delivery, hurry, tries: 0, stuck: (String::new(), 0) }
+        Self { spool, delivery, hurry, tries: 0, records: Records::default() }
     }
 
     /// Works until the last flush begins. A file that is on its way then is put back; what was answered is
@@ -73,34 +81,49 @@ impl Replay {
 
     /// Sends files until one meets an obstacle, and says how long to wait then; `None` when all is over.
     async fn send_all(&mut self, mut names: Vec<String>) -> Option<Duration> {
-        let (stuck, times) = &self.stuck;
-        if let Some(at) = names.iter().position(|name| name == stuck && *times >= STUCK) {
-            let last = names.remove(at);
-            names.push(last);
-        }
+        let refused_wait = self.records.order(&mut names, self.spool.accepted());
         let mut sent_any = false;
+        let mut suspects = false;
         for name in names {
+            if self.records.is_given_up(&name, self.spool.accepted()) {
+                self.give_up(name).await;
+                continue;
+            }
             // Where nobody else sends, this is what finds out whether LangSmith takes anything.
             let delivery = Arc::clone(&self.delivery);
             let pass = self.unless_over(delivery.enter()).await?;
-            let Some((taken, saved)) = self.spool.take(name).await else { continue };
+            let Some((taken, saved)) = self.spool.take(name.clone()).await else { continue };
             let (began, runs) = (Instant::now(), saved.runs);
-            let (sent, obstacle) = self.unless_over(self.send(saved)).await?;
+            let is_suspect = self.records.is_suspect(&name, self.spool.accepted());
+            let Some((mut sent, obstacle)) = self.unless_over(self.send(saved, is_suspect)).await else {
+                self.spool.put_back(taken).await;
+                return None;
+            };
+            self.refuse_suspects(&mut sent);
             match obstacle {
                 None => {
                     delivery.answered(pass, sent.delivered_runs > 0);
-                    self.spool.settle(taken, sent).await;
+                    self.records.taken(&name);
+                    suspects |= !sent.suspects.is_empty();
+                    self.settle(taken, sent).await;
                 }
                 Some(Obstacle::Lasting(why)) => {
                     delivery.answered(pass, false);
                     self.spool.set_aside(taken, &why).await;
                 }
+                Some(Obstacle::Suspect) => {
+                    delivery.answered(pass, false);
+                    self.records.refused_alone(name, self.spool.accepted());
+                    self.spool.put_back(taken).await;
+                    suspects = true;
+                    continue;
+                }
                 Some(Obstacle::Passing(answer)) => {
-                    let wait = self.after(&delivery, pass, answer, taken.name(), runs);
+                    let wait = self.after(&delivery, pass, answer, name, runs);
                     if sent.is_nothing() {
-                        drop(taken); // which puts it back
+                        self.spool.put_back(taken).await;
                     } else {
-                        self.spool.settle(taken, sent).await;
+                        self.settle(taken, sent).await;
                     }
                     return Some(wait);
                 }
@@ -108,9 +131,40 @@ impl Replay {
             sent_any = true;
             self.tries = 0;
             self.unless_over(sleep(began.elapsed().clamp(SHORTEST_REST, LONGEST_REST))).await?;
+            if refused_wait {
+                return Some(Duration::ZERO);
+            }
+        }
+        if suspects {
+            // Others that are taken show what to do with them, and need not wait for that.
+            return Some(self.delivery.circuit.probe_interval());
         }
         // Those that could not be taken are somebody else's at the moment.
         Some(if sent_any { Duration::ZERO } else { TAKEN_ELSEWHERE })
+    }
+
+    async fn give_up(&mut self, name: String) {
+        if let Some((taken, _)) = self.spool.take(name.clone()).await {
+            self.spool.set_aside(taken, "it is refused again and again, and others are taken").await;
+            self.records.taken(&name);
+        }
+    }
+
+    /// Runs that were refused, and others were taken after them.
+    fn refuse_suspects(&self, sent: &mut Sent) {
+        let accepted = self.spool.accepted();
+        let (refused, left) = std::mem::take(&mut sent.suspects).into_iter().partition(|(_, at)| *at < accepted);
+        let refused: Vec<_> = refused;
+        sent.suspects = left;
+        sent.refused.extend(refused.into_iter().map(|(batch, _)| batch));
+    }
+
+    async fn settle(&mut self, taken: Taken, sent: Sent) {
+        let at: Vec<_> = sent.suspects.iter().map(|(_, at)| *at).collect();
+        let rewritten = self.spool.settle(taken, sent).await;
+        for (name, accepted) in rewritten.suspects.into_iter().zip(at) {
+            self.records.refused_alone(name, accepted);
+        }
     }
 
     /// Waits for something, but not when the last flush has begun.
@@ -123,8 +177,8 @@ impl Replay {
         }
     }
 
-    /// Sends what a file holds, in parts where it is refused as a whole.
-    async fn send(&self, saved: Saved) -> (Sent, Option<Obstacle>) {
+    /// Sends what a file holds, in parts where it is refused as a whole, or where it is `suspect` and the key seems to be.
+    async fn send(&self, saved: Saved, suspect: bool) -> (Sent, Option<Obstacle>) {
         let mut sent = Sent::default();
         let batch = match saved.request {
             Request::Own(batch) => batch,
@@ -134,11 +188,14 @@ impl Replay {
             },
             Request::Foreign(foreign) => match self.delivery.transport.post_foreign(&foreign).await {
                 Answer::Delivered => {
+                    self.spool.note_accepted();
                     sent.delivered_runs = saved.runs;
                     return (sent, None);
                 }
                 // As a batch of this crate's it can be split, and sent to servers that take less.
                 answer => match (foreign.to_batch(self.delivery.level()), answer) {
+                    (Some(batch), answer) if suspect && is_about_all(&answer) => batch,
+                    (None, answer) if suspect && is_about_all(&answer) => return (sent, Some(Obstacle::Suspect)),
                     (
                         _,
                         answer @ (Answer::Passing { .. }
@@ -155,16 +212,31 @@ impl Replay {
                 },
             },
         };
-        self.send_parts(batch, sent).await
+        self.send_parts(batch, sent, suspect).await
     }
 
-    async fn send_parts(&self, batch: Batch, mut sent: Sent) -> (Sent, Option<Obstacle>) {
+    async fn send_parts(&self, batch: Batch, mut sent: Sent, suspect: bool) -> (Sent, Option<Obstacle>) {
         let mut waiting = vec![(batch, false)];
+        let mut refusals = 0;
         while let Some((batch, was_cut)) = waiting.pop() {
             let answer = self.delivery.transport.post(&batch).await;
             let too_large = matches!(answer, Answer::TooLarge { .. });
             match answer {
-                Answer::Delivered => sent.delivered_runs += batch.runs,
+                Answer::Delivered => {
+                    self.spool.note_accepted();
+                    sent.delivered_runs += batch.runs;
+                    refusals = 0;
+                }
+                answer if suspect && is_about_all(&answer) && refusals < MOST_REFUSALS => {
+                    refusals += 1;
+                    if let Some([first, second]) = batch.split(self.delivery.level()) {
+                        waiting.extend([(second, was_cut), (first, was_cut)]);
+                    } else if sent.is_nothing() && waiting.is_empty() {
+                        return (sent, Some(Obstacle::Suspect));
+                    } else {
+                        sent.suspects.push((batch, self.spool.accepted()));
+                    }
+                }
                 Answer::TooLarge { words } | Answer::Refused { words } => {
                     if let Some([first, second]) = batch.split(self.delivery.level()) {
                         waiting.extend([(second, was_cut), (first, was_cut)]);
@@ -193,27 +265,21 @@ impl Replay {
         (sent, None)
     }
 
-    fn count_failure(&mut self, name: String) {
-        self.tries += 1;
-        if self.stuck.0 == name {
-            self.stuck.1 += 1;
-        } else {
-            self.stuck = (name, 1);
-        }
-    }
-
     /// Tells everybody what the endpoint said, and says how long to wait for other reasons than that.
     fn after(&mut self, delivery: &Delivery, pass: Pass<'_>, answer: Answer, name: String, runs: u64) -> Duration {
         match answer {
             // Whoever wants to send next waits for the circuit, and so does this.
             Answer::Unauthorized { status, words } => {
-                let refused = Refused { status, runs, suspected: self.stuck.0 == name };
-                self.count_failure(name);
+                let refused = Refused { status, runs, suspected: self.records.knows(&name) };
+                if status == FORBIDDEN {
+                    self.records.refused(name, self.spool.accepted());
+                }
                 delivery.unauthorized(pass, refused, &words, self.tries);
             }
             Answer::RateLimited { words, after } => delivery.rate_limited(pass, &words, after, self.tries),
             Answer::Passing { after, .. } => {
-                self.count_failure(name);
+                self.tries += 1;
+                self.records.failed(name, self.spool.accepted());
                 // A server that is down is not asked more often than its answers ask for.
                 let wait = delivery.wait_before(self.tries, None).max(delivery.wait_before(self.tries, after));
                 pass.failed(wait);
@@ -221,11 +287,17 @@ impl Replay {
             }
             // There is no LangSmith at this address.
             _ => {
-                self.count_failure(name);
+                self.tries += 1;
+                self.records.refused(name, self.spool.accepted());
                 delivery.answered(pass, false);
                 return delivery.circuit.probe_interval();
             }
         }
         Duration::ZERO
     }
+}
+
+/// Whether an answer seems to be about all that could be sent, though it may be about what was.
+fn is_about_all(answer: &Answer) -> bool {
+    matches!(answer, Answer::Unauthorized { status: FORBIDDEN, .. } | Answer::RefusedWhole { .. })
 }

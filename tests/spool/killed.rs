@@ -4,9 +4,11 @@
 
 use crate::common::{self, assert_flawless, eventually, in_time, LONG};
 use crate::{config, fill, listed, name, run, Directory};
+use opentelemetry_langsmith::testing::LocalLangSmith;
 use opentelemetry_langsmith::{Client, Config};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +22,7 @@ fn child() {
     let [directory, endpoint] =
         ["SPOOL_TEST_DIRECTORY", "SPOOL_TEST_ENDPOINT"].map(|name| std::env::var(name).unwrap());
     let config = Config::default()
-        .with_api_key("any")
+        .with_api_key(common::KEY)
         .with_endpoint(endpoint)
         .with_spool_dir(directory)
         .with_batch_runs(3)
@@ -68,14 +70,24 @@ fn kept(lines: impl BufRead) -> u64 {
     whole.find_map(|line| line.strip_prefix("kept ")?.parse().ok()).unwrap_or(0)
 }
 
+/// Nobody but this test says so.
+fn is_no_end(mut stream: &TcpStream) -> bool {
+    let mut word = [0; 3];
+    stream.read_exact(&mut word).is_err() || word != *b"END"
+}
+
 #[test]
 fn while_it_writes() {
     in_time(|| {
         let directory = Directory::new();
-        let nowhere = { common::server().endpoint() };
+        // Nobody answers there before the last child is dead.
+        let nowhere = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = nowhere.local_addr().unwrap();
+        let hang_up = std::thread::spawn(move || nowhere.incoming().flatten().take_while(is_no_end).for_each(drop));
+        let endpoint = format!("http://{address}");
         let mut promised = 0;
         for number in 0..KILLS {
-            let (mut child, mut lines) = start("write", &directory, &nowhere);
+            let (mut child, mut lines) = start("write", &directory, &endpoint);
             // It dies at some moment after so many: while it writes one file after the other, or before the first.
             let (enough, mut so_far) = (3 * number, 0);
             let mut line = String::new();
@@ -103,7 +115,9 @@ fn while_it_writes() {
                 assert_eq!(content["version"], 1, "{name}");
             }
         }
-        let server = common::server();
+        TcpStream::connect(address).unwrap().write_all(b"END").unwrap();
+        hang_up.join().unwrap();
+        let server = LocalLangSmith::start_on(address.port()).unwrap();
         let client = Client::new(config(&server, &directory)).unwrap();
         eventually("the files are gone", || client.spool().waiting == 0);
         let spool = client.spool();
@@ -121,7 +135,7 @@ fn while_it_replays() {
         let (server, directory) = (common::server(), Directory::new());
         server.latency(Duration::from_millis(3));
         let files = 150;
-        fill(&directory, files);
+        fill(&server, &directory, files);
         let mut kills = 0;
         while server.received() < files as u64 && kills < KILLS {
             let (mut child, lines) = start("replay", &directory, &server.endpoint());

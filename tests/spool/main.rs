@@ -4,10 +4,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod files;
+mod hostile;
 mod killed;
+mod memory;
 mod outage;
+mod quarantine;
+mod refused;
 mod replay;
 mod shutdown;
+mod tenants;
 
 use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
 use opentelemetry_langsmith::{Client, Config, Run, RunType};
@@ -94,10 +99,13 @@ fn submit(client: &Client, runs: usize) {
     }
 }
 
-/// Fills the directory with so many files of one run each.
-fn fill(directory: &Directory, files: usize) {
-    let client = Client::new(config(&down(), directory).with_batch_runs(1)).unwrap();
+/// Fills the directory with so many files of one run each. They are meant for `server`, which forgets that it was asked.
+fn fill(server: &LocalLangSmith, directory: &Directory, files: usize) {
+    server.respond(Fault::status(503).forever());
+    let client = Client::new(config(server, directory).with_batch_runs(1).with_concurrency(1)).unwrap();
     submit(&client, files);
     client.shutdown(common::LONG).unwrap();
+    server.respond([]);
+    server.clear();
     assert_eq!(directory.waiting().len(), files);
 }

@@ -54,6 +54,10 @@ fn files_have_the_common_format() {
             let mut content: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
             let body = content["body_base64"].take();
             let body = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, body.as_str().unwrap()).unwrap();
+            // Beside what the SDK writes stands where it is meant for, which readers of the format pass over.
+            let destination = content.as_object_mut().unwrap().remove("destination").unwrap();
+            assert_eq!(destination["url"], server.endpoint());
+            assert_eq!(destination.as_object().unwrap().len(), 3, "{destination}");
             let content_type = content["headers"]["Content-Type"].take();
             assert!(content_type.as_str().unwrap().starts_with("multipart/form-data; boundary="));
             let mut expected = serde_json::json!({

@@ -15,9 +15,8 @@ use std::time::Duration;
 fn the_next_client_delivers() {
     in_time(|| {
         let (server, directory) = (common::server(), Directory::new());
-        fill(&directory, 12);
-        let config = config(&server, &directory).with_api_key("the-next-key").with_workspace_id("the-next-workspace");
-        let client = Client::new(config).unwrap();
+        fill(&server, &directory, 12);
+        let client = Client::new(config(&server, &directory)).unwrap();
         assert!(server.wait_for_runs(12, LONG));
         eventually("the files are gone", || client.spool().waiting == 0);
         assert_flawless(&server, 12);
@@ -26,10 +25,7 @@ fn the_next_client_delivers() {
         assert_eq!(client.stats(), Stats::default());
         let requests = server.requests();
         for request in requests.iter().filter(|request| request.method == "POST") {
-            let header =
-                |name: &str| request.headers.iter().find(|(other, _)| other == name).map(|(_, value)| &**value);
-            assert_eq!(header("x-api-key"), Some("the-next-key"));
-            assert_eq!(header("x-tenant-id"), Some("the-next-workspace"));
+            assert_eq!(request.header("x-api-key"), Some(common::KEY));
         }
         let names: Vec<_> = server.runs().into_iter().map(|run| run.name).collect();
         assert_eq!(names, (0..12).map(|number| number.to_string()).collect::<Vec<_>>(), "oldest first");
@@ -41,7 +37,7 @@ fn the_next_client_delivers() {
 fn one_file_at_a_time_beside_what_is_sent_now() {
     in_time(|| {
         let (server, directory) = (common::server(), Directory::new());
-        fill(&directory, 30);
+        fill(&server, &directory, 30);
         server.latency(Duration::from_millis(30));
         let client = Client::new(config(&server, &directory)).unwrap();
         client.submit(run("now", 32)).unwrap();
@@ -68,7 +64,7 @@ fn one_file_at_a_time_beside_what_is_sent_now() {
 fn two_clients_never_send_a_file_twice() {
     in_time(|| {
         let (server, directory) = (common::server(), Directory::new());
-        fill(&directory, 60);
+        fill(&server, &directory, 60);
         server.latency(Duration::from_millis(2));
         let clients: Vec<_> = (0..4).map(|_| Client::new(config(&server, &directory)).unwrap()).collect();
         eventually("the files are gone", || clients[0].spool().waiting == 0);
@@ -87,7 +83,7 @@ fn two_clients_never_send_a_file_twice() {
 fn a_process_that_died_leaves_its_files_to_the_next() {
     in_time(|| {
         let (server, directory) = (common::server(), Directory::new());
-        fill(&directory, 3);
+        fill(&server, &directory, 3);
         let take = |number: usize| {
             let home = &directory.waiting()[number];
             let away = home.with_file_name(format!("{}.taken", name(home)));
@@ -187,7 +183,7 @@ fn feedback_waits_on_disk_too() {
 fn an_old_server() {
     in_time(|| {
         let (server, directory) = (common::server(), Directory::new());
-        fill(&directory, 2);
+        fill(&server, &directory, 2);
         server.respond(Fault::status(404));
         let client = Client::new(config(&server, &directory)).unwrap();
         assert!(server.wait_for_runs(2, LONG));
@@ -203,7 +199,7 @@ fn an_old_server() {
 fn a_file_that_always_fails_lets_the_others_go_first() {
     in_time(|| {
         let (server, directory) = (common::server(), Directory::new());
-        fill(&directory, 3);
+        fill(&server, &directory, 3);
         server.respond([Fault::status(500).times(5), Fault::ok().times(2), Fault::status(500).forever()]);
         let client = Client::new(config(&server, &directory)).unwrap();
         assert!(server.wait_for_runs(2, LONG));
@@ -221,7 +217,7 @@ fn a_refused_key_is_tried_now_and_then() {
     for status in [401, 403] {
         in_time(move || {
             let (server, directory) = (common::server(), Directory::new());
-            fill(&directory, 3);
+            fill(&server, &directory, 3);
             server.respond(Fault::status(status).times(3));
             let config = config(&server, &directory);
             let client = Client::new(config.with_probe_interval(Duration::from_millis(150))).unwrap();
@@ -242,7 +238,7 @@ fn others_hear_of_what_the_replay_is_told() {
     for fault in [Fault::status(401), Fault::status(429).body("your quota is used up"), Fault::status(429)] {
         in_time(move || {
             let (server, directory) = (common::server(), Directory::new());
-            fill(&directory, 3);
+            fill(&server, &directory, 3);
             server.respond(fault.forever());
             let hour = Duration::from_secs(3600);
             let config = config(&server, &directory).with_retry_waits(Duration::from_millis(5), hour);

@@ -39,12 +39,13 @@ fn a_stalled_server() {
             assert_adds_up(&stats);
             assert_eq!((stats.submitted, stats.dropped_total()), (302, 0), "{stats:?}");
 
-            let other = common::server();
-            let next = Client::new(crate::config(&other, &directory)).unwrap();
+            server.latency(Duration::ZERO);
+            server.clear();
+            let next = Client::new(crate::config(&server, &directory)).unwrap();
             eventually("the files are gone", || next.spool().waiting == 0);
             assert_eq!(next.spool().delivered_runs, 302);
-            assert_flawless(&other, 301);
-            assert_eq!(other.run("open").map(|run| (run.posts, run.patches)), Some((1, 1)));
+            assert_flawless(&server, 301);
+            assert_eq!(server.run("open").map(|run| (run.posts, run.patches)), Some((1, 1)));
         });
     }
 }
@@ -82,17 +83,17 @@ fn a_dropped_client() {
 #[test]
 fn during_a_replay() {
     in_time(|| {
-        let directory = Directory::new();
-        crate::fill(&directory, 10);
-        let stalled = common::server();
-        stalled.latency(2 * LONG);
-        let client = Client::new(config(&stalled, &directory)).unwrap();
-        assert!(stalled.wait_for_runs(1, LONG), "the replay has begun");
+        let (server, directory) = (common::server(), Directory::new());
+        crate::fill(&server, &directory, 10);
+        server.latency(2 * LONG);
+        let client = Client::new(config(&server, &directory)).unwrap();
+        assert!(server.wait_for_runs(1, LONG), "the replay has begun");
         let start = Instant::now();
         client.shutdown(Duration::from_secs(30)).unwrap();
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert_eq!(directory.waiting().len(), 10);
-        let server = common::server();
+        server.latency(Duration::ZERO);
+        server.clear();
         let next = Client::new(config(&server, &directory)).unwrap();
         eventually("the files are gone", || next.spool().waiting == 0);
         assert_flawless(&server, 10);

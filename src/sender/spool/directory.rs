@@ -1,292 +1,279 @@
-//! The directory with the files: writing them whole or not at all, and taking them so that nobody else
-//! sends them too.
+//! The directory with the files: which ones wait, and taking them so that nobody else sends them too.
 //!
 //! A file has one of three names. `….tmp` is being written, and nobody reads it. `trace_….json` waits.
 //! `trace_….json.taken` is being sent by a process that holds a lock on it, from before it got that name
 //! until it is gone or has its old name again. The system frees the lock of a process that dies, so a
 //! taken file without a lock was left behind, and waits again. What it held may have arrived: then the
-//! server says so by a 409.
+//! server says so by a 409. Where there are no locks, a file belongs to whoever has renamed it, and its age
+//! alone says that it was left behind.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use super::place::{make, Lock, Place, User};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::runtime::Handle;
 
-const WAITING: &str = ".json";
+pub(super) const WAITING: &str = ".json";
 const TAKEN: &str = ".taken";
-const UNFINISHED: &str = ".tmp";
-/// Where files go that will never be delivered.
-const ASIDE: &str = "rejected";
+pub(super) const UNFINISHED: &str = ".tmp";
 /// A file that nobody has finished after this time never will be.
 const ABANDONED: Duration = Duration::from_secs(60);
-/// For so long the sizes of other processes' files are remembered.
-const RECENT: Duration = Duration::from_secs(1);
+/// The same where no lock says that somebody still works at it.
+const ABANDONED_UNLOCKED: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    budget: u64,
-    /// The bytes in it, and when they were counted.
-    used: Option<(Instant, u64)>,
-    /// Microseconds in the name of the last file: names say in which order files were written.
-    last_stamp: u128,
+    user: User,
 }
 
-/// Why a file was not written.
-#[derive(Debug)]
-pub(super) enum NotWritten {
-    /// It does not fit.
-    Full,
-    Failed(io::Error),
+/// What was found in the directory.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Oldest first.
+    pub(super) waiting: Vec<String>,
+    /// Others are being sent by somebody.
+    pub(super) taken: bool,
+    /// Left behind by somebody whose files are not to be sent; as they were called before.
+    pub(super) strangers: Vec<String>,
 }
 
-impl From<io::Error> for NotWritten {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error)
-    }
+/// What the first look has shown.
+pub(super) struct Opened {
+    pub(super) directory: Directory,
+    pub(super) has_locks: bool,
+    /// There is nothing in it.
+    pub(super) is_empty: bool,
 }
 
 impl Directory {
     /// Makes the directory if need be, and tries whether it can be written to.
-    pub(super) fn open(path: &Path, budget: u64) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Opened> {
         make(path)?;
-        let probe = path.join(format!("probe_{:016x}.tmp", fastrand::u64(..)));
-        create(&probe)?;
-        fs::remove_file(&probe)?;
-        Ok(Self { path: path.to_owned(), budget, used: None, last_stamp: 0 })
+        let place = Place::open(path)?;
+        let is_empty = place.names()?.is_empty();
+        let probe = format!("probe_{:016x}{UNFINISHED}", fastrand::u64(..));
+        let file = place.create(&probe)?;
+        place.remove(&probe)?;
+        let (user, has_locks) = (User::of(&file)?, Lock::of(&file) != Lock::Missing);
+        Ok(Opened { directory: Self { path: path.to_owned(), user }, has_locks, is_empty })
     }
 
-    /// Writes a file and says what it is called. It has its name when it is complete, so whatever ends
-    /// the process leaves no half one behind. What is `durable` outlives the machine's end too; the
-    /// name itself may be lost then, which is no worse than to have come too late.
-    pub(super) fn write(&mut self, content: &[u8], durable: bool) -> Result<String, NotWritten> {
-        let size = content.len() as u64;
-        let used = self.used()?;
-        if used + size > self.budget {
-            return Err(NotWritten::Full);
-        }
-        let name = self.next_name();
-        write_whole(&self.path, &name, content, durable)?;
-        if let Some((_, used)) = &mut self.used {
-            *used += size;
-        }
-        Ok(name)
+    /// To read what is there.
+    pub(super) fn place(&self) -> io::Result<Place> {
+        Place::open(&self.path)
     }
 
-    /// Writes a part of a taken file in its place among the others. No budget holds it back: the taken file
-    /// is removed next.
-    pub(super) fn rewrite(&mut self, taken: &Taken, content: &[u8]) -> io::Result<String> {
-        let old = taken.name();
-        let stamp = old.rsplit_once('_').map_or(&*old, |(stamp, _)| stamp);
-        let name = format!("{stamp}_{:08x}.json", fastrand::u32(..));
-        self.used = None;
-        write_whole(&self.path, &name, content, true).map(|()| name)
+    /// To write to it. It may have been removed in the meantime.
+    pub(super) fn place_to_write(&self) -> io::Result<Place> {
+        self.place().or_else(|reason| match reason.kind() {
+            io::ErrorKind::NotFound => {
+                make(&self.path)?;
+                self.place()
+            }
+            _ => Err(reason),
+        })
     }
 
-    /// Writes what was refused to where somebody may look at it.
-    pub(super) fn write_aside(&mut self, content: &[u8]) -> io::Result<()> {
-        let aside = self.aside(content.len() as u64)?;
-        let name = self.next_name();
-        write_whole(&aside, &name, content, false)
+    pub(super) fn user(&self) -> User {
+        self.user
     }
 
-    /// Files that wait, oldest first, and whether others are being sent by somebody.
-    pub(super) fn list(&self) -> io::Result<(Vec<String>, bool)> {
-        let mut waiting = Vec::new();
-        let mut taken = false;
-        for (name, _) in files(&self.path)? {
-            if name.ends_with(WAITING) {
-                waiting.push(name);
-            } else if let Some(home) = name.strip_suffix(TAKEN) {
-                if put_back_abandoned(&self.path, home) {
-                    waiting.push(home.to_owned());
-                } else {
-                    taken = true;
-                }
+    pub(super) fn list(&self) -> io::Result<Listing> {
+        let place = self.place()?;
+        let mut listing = Listing::default();
+        for name in place.names()?.into_iter().filter(|name| is_ours(name)) {
+            let Some(home) = name.strip_suffix(TAKEN) else {
+                listing.waiting.push(name);
+                continue;
+            };
+            match self.put_back_abandoned(&place, home) {
+                Ok(Some(name)) => listing.waiting.push(name),
+                Ok(None) => listing.taken = true,
+                Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => listing.strangers.push(home.to_owned()),
             }
         }
-        waiting.sort_unstable();
-        Ok((waiting, taken))
+        listing.waiting.sort_unstable();
+        Ok(listing)
+    }
+
+    /// Gives a file its name back if nobody sends it, and says which that is.
+    fn put_back_abandoned(&self, place: &Place, home: &str) -> io::Result<Option<String>> {
+        let file = self.open_file(place, &taken(home))?;
+        // The lock is held until the file has its name again.
+        let is_left = match Lock::of(&file) {
+            Lock::Held => true,
+            Lock::Busy => false,
+            Lock::Missing => is_older(&file, ABANDONED_UNLOCKED),
+        };
+        is_left.then(|| put_back(place, home)).transpose()
+    }
+
+    /// Opens a file whose content may be sent.
+    pub(super) fn open_file(&self, place: &Place, name: &str) -> io::Result<File> {
+        let file = place.open_file(name)?;
+        if place.trusts(&file.metadata()?, self.user)? {
+            Ok(file)
+        } else {
+            let reason = "others may write to the directory, and it is not this user's alone";
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+        }
     }
 
     /// Whether a file waits or is being sent.
-    pub(super) fn has(&self, name: &str) -> bool {
-        let home = self.path.join(name);
-        home.exists() || self.path.join(format!("{name}{TAKEN}")).exists() || home.exists()
+    pub(super) fn has(place: &Place, name: &str) -> bool {
+        place.has(name) || place.has(&taken(name)) || place.has(name)
     }
 
     /// Removes what processes that died had begun to write.
     pub(super) fn tidy(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.path)?.flatten() {
-            let Ok(name) = entry.file_name().into_string() else { continue };
+        let place = self.place()?;
+        for name in place.names()? {
             let ours = (name.starts_with("trace_") || name.starts_with("probe_")) && name.ends_with(UNFINISHED);
-            let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
-            if ours && age.is_some_and(|age| age > ABANDONED) {
-                // Whoever still writes holds a lock.
-                let unlocked = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-                if unlocked {
-                    let _ = fs::remove_file(entry.path());
-                }
+            let Some(file) = ours.then(|| self.open_file(&place, &name).ok()).flatten() else { continue };
+            // Whoever still writes holds a lock.
+            let is_left = match Lock::of(&file) {
+                Lock::Held => is_older(&file, ABANDONED),
+                Lock::Busy => false,
+                Lock::Missing => is_older(&file, ABANDONED_UNLOCKED),
+            };
+            if is_left {
+                let _ = place.remove(&name);
             }
         }
         Ok(())
     }
 
     /// Takes a file, unless somebody else has it.
-    pub(super) fn take(&self, name: &str) -> Option<Taken> {
-        let home = self.path.join(name);
-        let away = self.path.join(format!("{name}{TAKEN}"));
-        if !fs::symlink_metadata(&home).ok()?.is_file() {
-            return None;
+    pub(super) fn take(self: &Arc<Self>, name: &str) -> Option<Taken> {
+        let place = self.place().ok()?;
+        let file = self.open_file(&place, name).ok()?;
+        match Lock::of(&file) {
+            Lock::Held => {}
+            Lock::Busy => return None,
+            // It is not old from now on.
+            Lock::Missing => drop(file.set_modified(SystemTime::now())),
         }
-        let file = File::open(&home).ok()?;
-        file.try_lock().ok()?;
         // Who had it before may have removed it before the lock was free.
-        fs::rename(&home, &away).ok()?;
-        Some(Taken { file, home, away, settled: false })
-    }
-
-    /// A taken file was delivered, or its content is elsewhere.
-    pub(super) fn remove(&mut self, mut taken: Taken) -> io::Result<()> {
-        fs::remove_file(&taken.away)?;
-        taken.settled = true;
-        self.used = None;
-        Ok(())
-    }
-
-    /// A taken file will never be delivered.
-    pub(super) fn set_aside(&mut self, mut taken: Taken) -> io::Result<()> {
-        let size = taken.file.metadata()?.len();
-        let name = taken.home.file_name().unwrap_or_default().to_owned();
-        match self.aside(size) {
-            Ok(aside) => fs::rename(&taken.away, aside.join(name))?,
-            Err(_) => fs::remove_file(&taken.away)?,
-        }
-        taken.settled = true;
-        self.used = None;
-        Ok(())
-    }
-
-    /// The directory for what was refused, if it has room. It may hold as much as this one.
-    fn aside(&self, size: u64) -> io::Result<PathBuf> {
-        let aside = self.path.join(ASIDE);
-        make(&aside)?;
-        let used: u64 = files(&aside)?.iter().map(|(_, size)| size).sum();
-        if used + size > self.budget {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(aside)
-    }
-
-    fn used(&mut self) -> io::Result<u64> {
-        if let Some((at, used)) = self.used.filter(|(at, _)| at.elapsed() < RECENT) {
-            self.used = Some((at, used));
-            return Ok(used);
-        }
-        let used = files(&self.path)?.iter().map(|(_, size)| size).sum();
-        self.used = Some((Instant::now(), used));
-        Ok(used)
-    }
-
-    fn next_name(&mut self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        self.last_stamp = now.max(self.last_stamp + 1);
-        let (seconds, micros) = (self.last_stamp / 1_000_000, self.last_stamp % 1_000_000);
-        format!("trace_{seconds}.{micros:06}_{:08x}.json", fastrand::u32(..))
+        place.rename(name, &place, &taken(name)).ok()?;
+        let taken = Taken { file, directory: Arc::clone(self), name: name.to_owned(), settled: false };
+        // Another one may have this name by now; it is put back.
+        place.is(&taken.away(), &taken.file).then_some(taken)
     }
 }
 
-/// How many files wait or are being sent.
-pub(super) fn count(path: &Path) -> u64 {
-    files(path).map_or(0, |files| files.len() as u64)
+/// How many files wait or are being sent, by what is asked of the names that they have when they wait.
+pub(super) fn names(directory: &Directory) -> io::Result<Vec<String>> {
+    let mut names = directory.place()?.names()?;
+    names.retain(|name| is_ours(name));
+    for name in &mut names {
+        let home = name.strip_suffix(TAKEN).unwrap_or(name).len();
+        name.truncate(home);
+    }
+    Ok(names)
+}
+
+/// The bytes of all failed traces in it.
+pub(super) fn bytes(place: &Place) -> io::Result<u64> {
+    Ok(place.names()?.iter().filter(|name| is_ours(name)).filter_map(|name| place.size(name)).sum())
+}
+
+/// Whether a file is a failed trace that waits or is being sent.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("trace_") && name.strip_suffix(TAKEN).unwrap_or(name).ends_with(WAITING)
+}
+
+fn taken(home: &str) -> String {
+    format!("{home}{TAKEN}")
+}
+
+fn is_older(file: &File, age: Duration) -> bool {
+    let at = file.metadata().and_then(|metadata| metadata.modified());
+    at.ok().and_then(|at| at.elapsed().ok()).is_some_and(|elapsed| elapsed > age)
+}
+
+/// Gives a taken file its name back, or one beside it where that is in use.
+fn put_back(place: &Place, home: &str) -> io::Result<String> {
+    match place.rename(&taken(home), place, home) {
+        Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => {
+            let beside = beside(home);
+            place.rename(&taken(home), place, &beside).map(|()| beside)
+        }
+        done => done.map(|()| home.to_owned()),
+    }
+}
+
+/// A new name that has the same place among the others.
+pub(super) fn beside(name: &str) -> String {
+    let stamp = name.rsplit_once('_').map_or(name, |(stamp, _)| stamp);
+    format!("{stamp}_{:08x}{WAITING}", fastrand::u32(..))
 }
 
 /// A file that this process alone may send. It waits again when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Taken {
     file: File,
-    home: PathBuf,
-    away: PathBuf,
+    directory: Arc<Directory>,
+    name: String,
     settled: bool,
 }
 
 impl Taken {
-    pub(crate) fn name(&self) -> String {
-        self.home.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    /// As it is called when it waits.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
-    pub(super) fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
-        (&self.file).take(limit).read_to_end(&mut content)?;
-        Ok(content)
+    pub(super) fn away(&self) -> String {
+        taken(&self.name)
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The whole file; `None` if it is larger than that.
+    pub(super) fn read(&self, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let size = self.file.metadata()?.len();
+        if size > limit {
+            return Ok(None);
+        }
+        let mut content = Vec::with_capacity(usize::try_from(size + 1).unwrap_or_default());
+        (&self.file).take(limit + 1).read_to_end(&mut content)?;
+        Ok(Some(content).filter(|content| content.len() as u64 <= limit))
+    }
+
+    /// Its name is no longer in the directory.
+    pub(super) fn settled(mut self) {
+        self.settled = true;
+    }
+
+    /// It waits again, now.
+    pub(super) fn put_back(mut self) {
+        self.settled = true;
+        // If that fails it is found as abandoned.
+        let _ = self.directory.place().and_then(|place| put_back(&place, &self.name));
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if !self.settled {
-            // If that fails it is found as abandoned.
-            let _ = fs::rename(&self.away, &self.home);
+        if self.settled {
+            return;
+        }
+        // The lock is held until it is done.
+        let (file, directory, name) = (self.file.try_clone(), Arc::clone(&self.directory), self.name.clone());
+        let put_back = move || {
+            let _ = directory.place().and_then(|place| put_back(&place, &name));
+            drop(file);
+        };
+        match Handle::try_current() {
+            // The network's thread does not wait for a disk.
+            Ok(runtime) => drop(runtime.spawn_blocking(put_back)),
+            Err(_) => put_back(),
         }
     }
-}
-
-fn put_back_abandoned(path: &Path, home: &str) -> bool {
-    let away = path.join(format!("{home}{TAKEN}"));
-    let Ok(file) = File::open(&away) else { return false };
-    // The lock is held until the file has its name again.
-    file.try_lock().is_ok() && fs::rename(&away, path.join(home)).is_ok()
-}
-
-/// Failed traces, those that are being sent among them, and their sizes.
-fn files(path: &Path) -> io::Result<Vec<(String, u64)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if !name.starts_with("trace_") || !name.strip_suffix(TAKEN).unwrap_or(&name).ends_with(WAITING) {
-            continue;
-        }
-        // It may be gone by now. Links are not followed.
-        let Ok(metadata) = entry.metadata() else { continue };
-        if metadata.is_file() {
-            files.push((name, metadata.len()));
-        }
-    }
-    Ok(files)
-}
-
-fn write_whole(directory: &Path, name: &str, content: &[u8], durable: bool) -> io::Result<()> {
-    let unfinished = directory.join(name).with_extension("tmp");
-    let write = || {
-        let mut file = create(&unfinished)?;
-        // Where there are no locks, its age alone says whether it was abandoned.
-        let _ = file.try_lock();
-        file.write_all(content)?;
-        if durable {
-            file.sync_data()?;
-        }
-        fs::rename(&unfinished, directory.join(name))
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&unfinished);
-    })
-}
-
-/// For this user alone.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// For this user alone, where it is not there yet.
-fn make(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

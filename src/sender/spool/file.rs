@@ -2,29 +2,149 @@
 //! can send what the other one kept. No key is in it, and of its headers only those count that say how
 //! to read the body.
 
+use super::destination::{Destination, Named};
 use crate::sender::batch::Batch;
 use crate::sender::boundary::{self, Boundary};
 use crate::sender::multipart;
 use base64::prelude::{Engine, BASE64_STANDARD};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 
 const VERSION: u32 = 1;
-/// No body that is larger, before or after compression, is read into memory.
-pub(super) const LARGEST: u64 = 256 << 20;
+/// How far back a frame of zstd may look unless more is allowed, and at the most; the logarithms of bytes.
+const USUAL_WINDOW: u32 = 27;
+const LARGEST_WINDOW: u32 = 31;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Envelope<'a> {
     version: u32,
+    endpoint: &'a str,
+    headers: BTreeMap<&'a str, &'a str>,
+    /// Readers of the format that do not know it pass over it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<Named>,
+    body_base64: String,
+}
+
+/// An envelope that is read. What is not asked for is passed over and takes no memory.
+#[derive(Deserialize)]
+struct Opened<'a> {
     #[serde(borrow)]
     endpoint: Cow<'a, str>,
     #[serde(borrow)]
-    headers: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    headers: Headers<'a>,
     #[serde(borrow)]
     body_base64: Cow<'a, str>,
+}
+
+/// The headers that say how to read the body.
+#[derive(Default)]
+struct Headers<'a> {
+    content_type: Cow<'a, str>,
+    content_encoding: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Headers<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("headers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut headers = Headers::default();
+                while let Some(Text(name)) = map.next_key()? {
+                    let header = if name.eq_ignore_ascii_case("content-type") {
+                        &mut headers.content_type
+                    } else if name.eq_ignore_ascii_case("content-encoding") {
+                        &mut headers.content_encoding
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    *header = map.next_value::<Text<'de>>()?.0;
+                }
+                Ok(headers)
+            }
+        }
+        deserializer.deserialize_map(Map)
+    }
+}
+
+/// What a file says of itself, whatever else is in it.
+#[derive(Deserialize)]
+pub(super) struct Head {
+    #[serde(default)]
+    pub(super) version: Version,
+    #[serde(default)]
+    pub(super) destination: Intended,
+}
+
+/// The version of the format, as it stands there.
+#[derive(Default, Deserialize)]
+pub(super) struct Version(Option<Box<RawValue>>);
+
+/// Where a file says that it is meant for, as it stands there; not all do.
+#[derive(Default, Deserialize)]
+pub(super) struct Intended(Option<Box<RawValue>>);
+
+impl Version {
+    /// A file without any is damaged, or none of these.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.0.as_ref().is_some_and(|version| version.get() != VERSION.to_string())
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.0.as_ref().map_or("missing", |version| version.get());
+        write!(f, "its version is {version}, not {VERSION}")
+    }
+}
+
+impl Intended {
+    /// Whether it is meant for this destination, or for whoever has the directory. What cannot be understood is meant for
+    /// somebody who understands it.
+    pub(super) fn is_met_by(&self, destination: &Destination) -> bool {
+        let Some(named) = self.0.as_ref().filter(|_| !destination.takes_all()) else { return true };
+        serde_json::from_str(named.get()).is_ok_and(|named| destination.is(&named))
+    }
+
+    pub(super) fn url(&self) -> String {
+        let named = self.0.as_ref().and_then(|named| serde_json::from_str::<Named>(named.get()).ok());
+        named.map_or_else(|| "unreadable".into(), |named| named.url)
+    }
+}
+
+/// Reads what a file says of itself, and no more of it into memory.
+pub(super) fn peek(file: &File, limit: u64) -> serde_json::Result<Head> {
+    serde_json::from_reader(BufReader::with_capacity(64 << 10, file.take(limit)))
+}
+
+/// Why a file is not sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It never will be.
+    Damaged(String),
+    /// It has or would take more bytes than is read into memory.
+    TooLarge,
+    /// Another version of this crate may send it.
+    Version(String),
+    /// It is meant for another destination.
+    OtherDestination(String),
 }
 
 /// A request that was kept.
@@ -52,35 +172,96 @@ pub(crate) struct Foreign {
     pub(crate) body: Bytes,
     /// The boundary stands in a part's content too: only as a batch of this crate's is it read as it was meant.
     pub(crate) is_ambiguous: bool,
+    /// The body's size before compression.
+    raw_bytes: usize,
 }
 
 /// The file for a batch.
-pub(super) fn write(batch: &Batch) -> Vec<u8> {
-    let mut headers = BTreeMap::from([("Content-Type".into(), batch.boundary.content_type().into())]);
+pub(super) fn write(batch: &Batch, destination: &Destination) -> Vec<u8> {
+    let content_type = batch.boundary.content_type();
+    let mut headers = BTreeMap::from([("Content-Type", &*content_type)]);
     if batch.compressed {
-        headers.insert("Content-Encoding".into(), "zstd".into());
+        headers.insert("Content-Encoding", "zstd");
     }
     let envelope = Envelope {
         version: VERSION,
-        endpoint: "runs/multipart".into(),
+        endpoint: "runs/multipart",
         headers,
-        body_base64: BASE64_STANDARD.encode(&batch.body).into(),
+        destination: destination.name(),
+        body_base64: BASE64_STANDARD.encode(&batch.body),
     };
     // Texts alone cannot fail to be written.
     serde_json::to_vec(&envelope).unwrap_or_default()
 }
 
-/// Reads a file. The error says what is wrong with it.
-pub(crate) fn read(file: &[u8]) -> Result<Saved, String> {
-    let envelope: Envelope<'_> = serde_json::from_slice(file).map_err(|reason| format!("it is damaged: {reason}"))?;
-    if envelope.version != VERSION {
-        return Err(format!("its version is {}, not {VERSION}", envelope.version));
+/// Reads a file that may be sent to this destination. No body of more than `largest` bytes, before or after compression, is
+/// read.
+pub(crate) fn read(file: Vec<u8>, destination: &Destination, largest: u64) -> Result<Saved, Unfit> {
+    let mut request = decode(&file, destination, largest)?;
+    // Only one of file and raw body is in memory at a time.
+    drop(file);
+    let body = request.body.clone();
+    let raw =
+        plain(&body, request.compressed, largest).map_err(|reason| body_is_damaged(&reason))?.ok_or(Unfit::TooLarge)?;
+    request.raw_bytes = raw.len();
+    if request.path == "runs/batch" {
+        let runs = runs_in_json(&raw).map_err(|reason| body_is_damaged(&reason))?;
+        return Ok(Saved { request: Request::Foreign(request), runs });
     }
-    let header = |name: &str| {
-        let mut headers = envelope.headers.iter();
-        headers.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    read_parts(request, &raw)
+}
+
+/// A multipart body, as the server reads it: by the boundary that the header names.
+fn read_parts(mut request: Foreign, raw: &[u8]) -> Result<Saved, Unfit> {
+    let content_type = &request.content_type;
+    let named = boundary::named_in(content_type)
+        .ok_or_else(|| Unfit::Damaged(format!("its Content-Type is {content_type:?}")))?;
+    let is_named = raw.starts_with(format!("--{named}\r\n").as_bytes());
+    let Some(parts) = is_named.then(|| multipart::read_by_lengths(raw)).flatten() else {
+        if boundary::is_ours(content_type) {
+            return Err(body_is_damaged(&"a part is not whole"));
+        }
+        // Its parts are written in another way than here, and only the server can tell how many runs there are.
+        return Ok(Saved { request: Request::Foreign(request), runs: 0 });
     };
-    let content_type = header("content-type").unwrap_or_default();
+    request.is_ambiguous = multipart::is_ambiguous(raw, &parts);
+    let Some(boundary) = Boundary::named_in(content_type).filter(|_| !request.is_ambiguous) else {
+        return Ok(Saved { request: Request::Foreign(request), runs: runs_in_parts(&parts) });
+    };
+    let runs = multipart::count_runs(&parts);
+    let Foreign { body, compressed, raw_bytes, .. } = request;
+    Ok(Saved { request: Request::Own(Batch { body, boundary, compressed, raw_bytes, runs }), runs })
+}
+
+fn body_is_damaged(reason: &dyn fmt::Display) -> Unfit {
+    Unfit::Damaged(format!("its body is damaged: {reason}"))
+}
+
+/// The request as it stands in the file, its body not looked at.
+fn decode(file: &[u8], destination: &Destination, largest: u64) -> Result<Foreign, Unfit> {
+    let damaged = |reason: serde_json::Error| Unfit::Damaged(format!("it is damaged: {reason}"));
+    let head: Head = serde_json::from_slice(file).map_err(damaged)?;
+    if head.version.is_unknown() {
+        return Err(Unfit::Version(head.version.to_string()));
+    }
+    if head.version.0.is_none() {
+        return Err(Unfit::Damaged("it is damaged: it has no version".into()));
+    }
+    if !head.destination.is_met_by(destination) {
+        return Err(Unfit::OtherDestination(head.destination.url()));
+    }
+    let envelope: Opened<'_> = serde_json::from_slice(file).map_err(damaged)?;
+    let (path, content_type, compressed) = address(&envelope).map_err(Unfit::Damaged)?;
+    if envelope.body_base64.len() as u64 / 4 * 3 > largest + 2 {
+        return Err(Unfit::TooLarge);
+    }
+    let body = BASE64_STANDARD.decode(envelope.body_base64.as_bytes()).map_err(|reason| body_is_damaged(&reason))?;
+    Ok(Foreign { path, content_type, compressed, body: body.into(), is_ambiguous: false, raw_bytes: 0 })
+}
+
+/// Where a request goes, and how its body is to be read.
+fn address(envelope: &Opened<'_>) -> Result<(&'static str, String, bool), String> {
+    let content_type = envelope.headers.content_type.trim();
     let (path, expected) = match &*envelope.endpoint {
         "runs/multipart" => ("runs/multipart", "multipart/form-data"),
         "runs/batch" => ("runs/batch", "application/json"),
@@ -90,65 +271,37 @@ pub(crate) fn read(file: &[u8]) -> Result<Saved, String> {
     if !media_type.eq_ignore_ascii_case(expected) || !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Err(format!("its Content-Type is {content_type:?}"));
     }
-    let compressed = match header("content-encoding").unwrap_or_default() {
+    let compressed = match envelope.headers.content_encoding.trim() {
         "" | "identity" => false,
         "zstd" => true,
         other => return Err(format!("its Content-Encoding is {other:?}")),
     };
-    let body = BASE64_STANDARD
-        .decode(envelope.body_base64.as_bytes())
-        .map(Bytes::from)
-        .map_err(|reason| format!("its body is damaged: {reason}"))?;
-    let raw = plain(&body, compressed).map_err(|reason| format!("its body is damaged: {reason}"))?;
-    let foreign = |is_ambiguous| {
-        let content_type = content_type.to_owned();
-        Request::Foreign(Foreign { path, content_type, compressed, body: body.clone(), is_ambiguous })
-    };
-    if path == "runs/batch" {
-        return Ok(Saved { request: foreign(false), runs: runs_in_json(&raw)? });
-    }
-    // The server reads it by the boundary that the header names.
-    let named = boundary::named_in(content_type).ok_or_else(|| format!("its Content-Type is {content_type:?}"))?;
-    let is_named = raw.starts_with(format!("--{named}\r\n").as_bytes());
-    let Some(parts) = is_named.then(|| multipart::read_by_lengths(&raw)).flatten() else {
-        if boundary::is_ours(content_type) {
-            return Err("its body is damaged: a part is not whole".into());
-        }
-        // Its parts are written in another way than here, and only the server can tell how many runs there are.
-        return Ok(Saved { request: foreign(false), runs: 0 });
-    };
-    let is_ambiguous = multipart::is_ambiguous(&raw, &parts);
-    let saved = match Boundary::named_in(content_type).filter(|_| !is_ambiguous) {
-        Some(boundary) => {
-            let runs = multipart::count_runs(&parts);
-            let batch = Batch { body: body.clone(), boundary, compressed, raw_bytes: raw.len(), runs };
-            Saved { request: Request::Own(batch), runs }
-        }
-        None => Saved { request: foreign(is_ambiguous), runs: runs_in_parts(&parts) },
-    };
-    Ok(saved)
+    Ok((path, content_type.to_owned(), compressed))
 }
 
-fn plain(body: &[u8], compressed: bool) -> io::Result<Cow<'_, [u8]>> {
+/// The body before compression; `None` if it is larger than that.
+fn plain(body: &[u8], compressed: bool, largest: u64) -> io::Result<Option<Cow<'_, [u8]>>> {
     if !compressed {
-        return Ok(body.into());
+        return Ok(Some(body.into()));
+    }
+    let mut decoder = zstd::stream::read::Decoder::new(body)?;
+    // What is set aside to look back at takes memory only as it fills up.
+    if largest > 1 << USUAL_WINDOW {
+        decoder.window_log_max((largest.ilog2() + 1).min(LARGEST_WINDOW))?;
     }
     let mut raw = Vec::new();
-    zstd::stream::read::Decoder::new(body)?.take(LARGEST + 1).read_to_end(&mut raw)?;
-    if raw.len() as u64 > LARGEST {
-        return Err(io::Error::other(format!("it grows beyond {LARGEST} bytes")));
-    }
-    Ok(raw.into())
+    decoder.take(largest + 1).read_to_end(&mut raw)?;
+    Ok(Some(raw.into()).filter(|raw: &Cow<'_, [u8]>| raw.len() as u64 <= largest))
 }
 
-fn runs_in_json(raw: &[u8]) -> Result<u64, String> {
+fn runs_in_json(raw: &[u8]) -> serde_json::Result<u64> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Lists {
-        post: Vec<serde::de::IgnoredAny>,
-        patch: Vec<serde::de::IgnoredAny>,
+        post: Vec<IgnoredAny>,
+        patch: Vec<IgnoredAny>,
     }
-    let lists: Lists = serde_json::from_slice(raw).map_err(|reason| format!("its body is damaged: {reason}"))?;
+    let lists: Lists = serde_json::from_slice(raw)?;
     Ok((lists.post.len() + lists.patch.len()) as u64)
 }
 
@@ -162,7 +315,7 @@ impl Foreign {
     /// The same runs as a batch of this crate's, which can be split and sent to old servers. `None` where
     /// it is not made of parts as they are written here.
     pub(crate) fn to_batch(&self, level: Option<i32>) -> Option<Batch> {
-        let raw = plain(&self.body, self.compressed).ok()?;
+        let raw = plain(&self.body, self.compressed, self.raw_bytes as u64).ok()??;
         let parts = multipart::read_by_lengths(&raw)?;
         Some(Batch::of_parts(&raw, &parts, multipart::count_runs(&parts), level))
     }
@@ -171,7 +324,22 @@ impl Foreign {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use proptest::prelude::*;
+
+    const LARGEST: u64 = 1 << 20;
+
+    fn destination() -> Destination {
+        Destination::new(&Config::default().with_api_key("any"))
+    }
+
+    fn read(file: &[u8]) -> Result<Saved, Unfit> {
+        super::read(file.to_vec(), &destination(), LARGEST)
+    }
+
+    fn write(batch: &Batch) -> Vec<u8> {
+        super::write(batch, &destination())
+    }
 
     fn batch(content: &str, compressed: bool) -> Batch {
         let (mut body, boundary) = (Vec::new(), Boundary::random());
@@ -232,8 +400,11 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_grows_without_end_is_damaged() {
-        let bomb = zstd::bulk::compress(&vec![0; usize::try_from(LARGEST).unwrap() + 1], 1).unwrap();
-        assert!(plain(&bomb, true).unwrap_err().to_string().contains("grows"));
+    fn a_body_that_grows_without_end_is_too_large() {
+        for (bytes, fits) in [(LARGEST, true), (LARGEST + 1, false), (100 * LARGEST, false)] {
+            let zeros = vec![0; usize::try_from(bytes).unwrap()];
+            let compressed = zstd::bulk::compress(&zeros, 1).unwrap();
+            assert_eq!(plain(&compressed, true, LARGEST).unwrap().is_some(), fits, "{bytes}");
+        }
     }
 }

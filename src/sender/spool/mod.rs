@@ -4,8 +4,12 @@
 //! seconds later, one file at a time: a disk that takes its time holds up no request, and without trouble
 //! the thread is never made.
 
+mod catalog;
+mod destination;
 mod directory;
 mod file;
+mod place;
+mod writer;
 
 pub(crate) use directory::Taken;
 #[cfg(feature = "testing")]
@@ -18,17 +22,28 @@ use super::queue::Queue;
 use crate::config::Config;
 use crate::error::ConfigError;
 use crate::stats::{DropReason, SpoolStats};
-use directory::{Directory, NotWritten};
+use catalog::{shown, Catalog};
+use destination::Destination;
+use directory::{Directory, Opened};
+use file::Unfit;
 use rustc_hash::FxHashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use writer::{NotWritten, Writer, REJECTED};
+
+/// A batch takes no more, unless more is configured. LangSmith itself takes 25 MiB in one request.
+const LARGEST_BODY: usize = 32 << 20;
 
 pub(crate) struct Spool {
     path: PathBuf,
     budget: u64,
+    catalog: Arc<Catalog>,
+    /// Nothing was there when the client started.
+    was_empty: bool,
     shelf: Arc<Mutex<Shelf>>,
     queue: Arc<Queue>,
     notices: Notices,
@@ -39,6 +54,8 @@ pub(crate) struct Spool {
     /// Somebody waits for the endpoint to come back.
     waited_for: AtomicBool,
     back: Notify,
+    /// How often LangSmith has taken something, from memory or from here.
+    accepted: AtomicU64,
     /// Files that are gone, or about to be, and not counted yet.
     settling: AtomicU64,
     delivered: AtomicU64,
@@ -48,14 +65,14 @@ pub(crate) struct Spool {
 
 /// Whoever holds it sees files and their account in accord.
 struct Shelf {
-    directory: Directory,
+    writer: Writer,
     /// How many runs of this client's each of its files has.
     own: FxHashMap<String, u64>,
 }
 
 impl std::fmt::Debug for Spool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spool").field("path", &self.path).field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("Spool").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -65,14 +82,22 @@ pub(crate) struct Sent {
     pub(crate) delivered_runs: u64,
     /// Runs that the server does not take.
     pub(crate) refused: Vec<Batch>,
+    /// Runs that it may never take, and how often it had taken something when it did not take them.
+    pub(crate) suspects: Vec<(Batch, u64)>,
     /// What has to be sent again.
     pub(crate) left: Vec<Batch>,
+}
+
+/// Files that hold what is left of one, by their new names.
+#[derive(Debug, Default)]
+pub(crate) struct Rewritten {
+    pub(crate) suspects: Vec<String>,
 }
 
 impl Sent {
     /// The file is as it was.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.delivered_runs == 0 && self.refused.is_empty()
+        self.delivered_runs == 0 && self.refused.is_empty() && self.suspects.is_empty()
     }
 }
 
@@ -84,18 +109,40 @@ impl Spool {
         notices: &Notices,
     ) -> Result<Option<Arc<Self>>, ConfigError> {
         let Some(path) = config.spool_dir.clone() else { return Ok(None) };
-        let directory = Directory::open(&path, config.spool_bytes)
-            .map_err(|reason| ConfigError::SpoolDirectory { directory: path.clone(), reason: reason.to_string() })?;
+        let failed = |reason: io::Error| ConfigError::SpoolDirectory { directory: path.clone(), reason: reason.to_string() };
+        let Opened { directory, has_locks, is_empty } = Directory::open(&path).map_err(failed)?;
+        if !has_locks {
+            notices.warn(Notice::NoLocks, || {
+                format!(
+                    "{} is on a file system without locks: failed traces that a process leaves behind when it is killed while \
+                     it sends them are sent an hour later, and may be sent twice",
+                    path.display()
+                )
+            });
+        }
+        let directory = Arc::new(directory);
+        let largest_body = LARGEST_BODY.max(config.batch_bytes + config.batch_bytes / 8) as u64;
+        let catalog = Catalog::new(
+            Arc::clone(&directory),
+            Destination::new(config),
+            path.clone(),
+            largest_body,
+            notices.clone(),
+        );
+        let writer = Writer::new(directory, config.spool_bytes);
         Ok(Some(Arc::new(Self {
             path,
             budget: config.spool_bytes,
-            shelf: Arc::new(Mutex::new(Shelf { directory, own: FxHashMap::default() })),
+            catalog: Arc::new(catalog),
+            was_empty: is_empty,
+            shelf: Arc::new(Mutex::new(Shelf { writer, own: FxHashMap::default() })),
             queue: Arc::clone(queue),
             notices: notices.clone(),
             full: AtomicBool::new(false),
             kept: Notify::new(),
             waited_for: AtomicBool::new(false),
             back: Notify::new(),
+            accepted: AtomicU64::new(0),
             settling: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             delivered_runs: AtomicU64::new(0),
@@ -106,10 +153,12 @@ impl Spool {
     /// Looks at the directory, from whatever thread asks.
     pub(crate) fn stats(&self) -> SpoolStats {
         // In this order, so that what no longer waits is counted below.
-        let there = directory::count(&self.path);
-        let waiting = there.max(self.settling.load(Ordering::SeqCst));
+        let there = self.catalog.count();
+        let waiting = there.waiting.max(self.settling.load(Ordering::SeqCst));
         SpoolStats {
             waiting,
+            other_destination: there.other_destination,
+            skipped: there.skipped,
             delivered: self.delivered.load(Ordering::SeqCst),
             delivered_runs: self.delivered_runs.load(Ordering::SeqCst),
             rejected: self.rejected.load(Ordering::SeqCst),
@@ -119,8 +168,13 @@ impl Spool {
     /// Keeps a batch, and counts its runs as spooled; or says why its runs are lost, `reason` being why it
     /// was not delivered. What is `urgent` does not wait for the disk itself to have it.
     pub(crate) async fn keep(&self, batch: &Batch, reason: DropReason, urgent: bool) -> Result<(), DropReason> {
-        let content = batch.clone();
-        let written = self.on_disk(move |shelf| shelf.directory.write(&file::write(&content), !urgent)).await;
+        let (content, catalog) = (batch.clone(), Arc::clone(&self.catalog));
+        let written = self
+            .on_disk(move |shelf| {
+                let written = shelf.writer.write(&file::write(&content, &catalog.destination), !urgent);
+                written.map_err(|why| (matches!(why, NotWritten::Full).then(|| catalog.count()), why))
+            })
+            .await;
         match written {
             Some((mut shelf, Ok(name))) => {
                 // Before anybody else looks at the shelf, and with no way to be interrupted.
@@ -138,19 +192,23 @@ impl Spool {
                 self.kept.notify_one();
                 Ok(())
             }
-            Some((_, Err(NotWritten::Full))) => {
+            Some((_, Err((count, NotWritten::Full)))) => {
                 self.full.store(true, Ordering::Relaxed);
+                let count = count.unwrap_or_default();
                 self.notices.warn(Notice::SpoolFull, || {
                     format!(
-                        "runs are being dropped: {} holds as many failed traces as it may, {} bytes; raise \
-                         LANGSMITH_FAILED_TRACES_MAX_MB or call Config::with_spool_bytes",
+                        "runs are being dropped: {} holds as many failed traces as it may, {} bytes; {} of them are meant for \
+                         other destinations and {} cannot be sent; raise LANGSMITH_FAILED_TRACES_MAX_MB or call \
+                         Config::with_spool_bytes, or give each destination a directory of its own",
                         self.path.display(),
-                        self.budget
+                        self.budget,
+                        count.other_destination,
+                        count.skipped,
                     )
                 });
                 Err(DropReason::SpoolFull)
             }
-            Some((_, Err(NotWritten::Failed(error)))) => {
+            Some((_, Err((_, NotWritten::Failed(error))))) => {
                 self.failed(&error.to_string());
                 Err(reason)
             }
@@ -168,50 +226,81 @@ impl Spool {
         self.shelf.try_lock().is_ok_and(|shelf| shelf.own.is_empty())
     }
 
-    /// The first look at the directory, when nothing else goes on yet.
+    /// The first look at the directory.
     pub(crate) async fn look(&self) -> (Vec<String>, bool) {
-        let shelf = self.shelf.lock().await;
-        let _ = shelf.directory.tidy();
-        shelf.directory.list().unwrap_or_default()
+        if self.was_empty {
+            return Default::default();
+        }
+        let directory = Arc::clone(&self.catalog.directory);
+        let _ = tokio::task::spawn_blocking(move || directory.tidy()).await;
+        self.list().await
     }
 
-    /// Files that wait, oldest first, and whether others are being sent by somebody.
+    /// Files that wait for this client, oldest first, and whether others are being sent by somebody.
     pub(crate) async fn list(&self) -> (Vec<String>, bool) {
-        let listed = self.on_disk(|shelf| {
-            // What another process has delivered is no concern of ours any more.
-            shelf.own.retain(|name, _| shelf.directory.has(name));
-            shelf.directory.list()
-        });
-        let listed = listed.await;
-        listed.and_then(|(_, listed)| listed.ok()).unwrap_or_default()
+        // What another process has delivered is no concern of ours any more.
+        let forget = |shelf: &mut Shelf| {
+            if shelf.own.is_empty() {
+                return;
+            }
+            match shelf.writer.directory.place() {
+                Ok(place) => shelf.own.retain(|name, _| Directory::has(&place, name)),
+                Err(reason) if reason.kind() == io::ErrorKind::NotFound => shelf.own.clear(),
+                Err(_) => {}
+            }
+        };
+        drop(self.on_disk(forget).await);
+        // Whoever wants to keep something does not wait for this.
+        let catalog = Arc::clone(&self.catalog);
+        let listed = tokio::task::spawn_blocking(move || catalog.list()).await;
+        listed.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Takes a file for this client alone and reads it. One that nobody could send is set aside.
+    /// Takes a file for this client alone and reads it. One that nobody could send is set aside, and one that this client
+    /// cannot send stays.
     pub(crate) async fn take(&self, name: String) -> Option<(Taken, Saved)> {
-        let (shelf, taken) = self.on_disk(move |shelf| shelf.directory.take(&name)).await?;
-        drop(shelf);
-        let taken = taken?;
+        let catalog = Arc::clone(&self.catalog);
         let read = tokio::task::spawn_blocking(move || {
-            let saved = taken.read(2 * file::LARGEST).map(|content| file::read(&content));
-            (taken, saved)
+            let taken = catalog.directory.take(&name)?;
+            let saved = match taken.read(catalog.largest_file()) {
+                Ok(Some(content)) => file::read(content, &catalog.destination, catalog.largest_body),
+                Ok(None) => Err(Unfit::TooLarge),
+                // The disk has a bad moment.
+                Err(_) => {
+                    taken.put_back();
+                    return None;
+                }
+            };
+            match saved {
+                Ok(saved) => return Some((taken, Ok(saved))),
+                Err(Unfit::Damaged(why)) => return Some((taken, Err(why))),
+                Err(Unfit::TooLarge) => catalog.skip(taken.name(), &catalog.too_large()),
+                Err(Unfit::Version(why)) => catalog.skip(taken.name(), &why),
+                Err(Unfit::OtherDestination(url)) => catalog.leave_to_others(taken.name(), &url),
+            }
+            taken.put_back();
+            None
         });
-        let (taken, saved) = read.await.ok()?;
-        match saved {
-            Ok(Ok(saved)) => Some((taken, saved)),
-            Ok(Err(why)) => {
+        match read.await.ok()?? {
+            (taken, Ok(saved)) => Some((taken, saved)),
+            (taken, Err(why)) => {
                 self.set_aside(taken, &why).await;
                 None
             }
-            // The disk has a bad moment; the file is put back.
-            Err(_) => None,
         }
     }
 
-    /// A taken file was sent, or parts of it were.
-    pub(crate) async fn settle(&self, taken: Taken, sent: Sent) {
+    /// A taken file is as it was, and waits again.
+    pub(crate) async fn put_back(&self, taken: Taken) {
+        let _ = tokio::task::spawn_blocking(move || taken.put_back()).await;
+    }
+
+    /// A taken file was sent, or parts of it were. What is left of it is in the files that are named.
+    pub(crate) async fn settle(&self, taken: Taken, sent: Sent) -> Rewritten {
         self.settling.fetch_add(1, Ordering::SeqCst);
-        self.replace(taken, sent).await;
+        let rewritten = self.replace(taken, sent).await;
         self.settling.fetch_sub(1, Ordering::SeqCst);
+        rewritten
     }
 
     /// A taken file will never be delivered.
@@ -221,58 +310,53 @@ impl Spool {
         self.settling.fetch_sub(1, Ordering::SeqCst);
     }
 
-    async fn replace(&self, taken: Taken, sent: Sent) {
-        let (name, refused, left) = (taken.name(), runs(&sent.refused), runs(&sent.left));
-        let settled = self
-            .on_disk(move |shelf| {
-                for batch in &sent.refused {
-                    // There is no room for it, or no disk: it was refused all the same.
-                    let _ = shelf.directory.write_aside(&file::write(batch));
-                }
-                // What they hold is still counted in the budget, which is thus overstepped for a moment.
-                let again = sent.left.iter().map(|batch| shelf.directory.rewrite(&taken, &file::write(batch)));
-                let again = again.collect::<Result<Vec<_>, _>>()?;
-                shelf.directory.remove(taken)?;
-                Ok::<_, std::io::Error>(again.into_iter().zip(sent.left.into_iter().map(|batch| batch.runs)))
-            })
-            .await;
-        let Some((mut shelf, settled)) = settled else { return };
+    async fn replace(&self, taken: Taken, sent: Sent) -> Rewritten {
+        let (name, delivered_runs) = (taken.name().to_owned(), sent.delivered_runs);
+        let catalog = Arc::clone(&self.catalog);
+        let settled = self.on_disk(move |shelf| shelf.replace(taken, &sent, &catalog)).await;
+        let Some((mut shelf, settled)) = settled else { return Rewritten::default() };
         match settled {
-            Ok(again) => {
+            Ok(Replaced { rejected, left, suspects }) => {
                 self.full.store(false, Ordering::Relaxed);
-                self.rejected.fetch_add(refused, Ordering::SeqCst);
-                self.delivered.fetch_add(u64::from(left == 0), Ordering::SeqCst);
-                self.delivered_runs.fetch_add(sent.delivered_runs, Ordering::SeqCst);
+                self.rejected.fetch_add(rejected, Ordering::SeqCst);
+                let left_runs: u64 = left.iter().map(|(_, runs)| runs).sum();
+                self.delivered.fetch_add(u64::from(left_runs == 0), Ordering::SeqCst);
+                self.delivered_runs.fetch_add(delivered_runs, Ordering::SeqCst);
                 if let Some(runs) = shelf.own.remove(&name) {
-                    shelf.own.extend(again);
+                    shelf.own.extend(left);
                     self.queue.counters.unspooled(runs);
-                    self.queue.counters.sent(runs.saturating_sub(refused + left));
-                    self.queue.counters.drop_taken(DropReason::Refused, refused.min(runs));
-                    self.queue.counters.spooled(left.min(runs.saturating_sub(refused)));
+                    self.queue.counters.sent(runs.saturating_sub(rejected + left_runs));
+                    self.queue.counters.drop_taken(DropReason::Refused, rejected.min(runs));
+                    self.queue.counters.spooled(left_runs.min(runs.saturating_sub(rejected)));
                 }
+                Rewritten { suspects }
             }
-            Err(error) => self.failed(&error.to_string()),
+            Err(error) => {
+                self.failed(&error.to_string());
+                Rewritten::default()
+            }
         }
     }
 
     async fn move_aside(&self, taken: Taken, why: &str) {
-        let name = taken.name();
-        let path = self.path.join("rejected");
+        let name = taken.name().to_owned();
+        let Some((mut shelf, done)) = self.on_disk(move |shelf| shelf.writer.reject(taken)).await else { return };
+        if let Err(reason) = done {
+            return self.catalog.skip(&name, &format!("{why}; and it cannot be moved to `{REJECTED}`: {reason}"));
+        }
+        self.full.store(false, Ordering::Relaxed);
+        self.rejected.fetch_add(1, Ordering::SeqCst);
+        if let Some(runs) = shelf.own.remove(&name) {
+            self.queue.counters.unspooled(runs);
+            self.queue.counters.drop_taken(DropReason::Refused, runs);
+        }
         self.notices.warn(Notice::Rejected, || {
             format!(
-                "{name} will not be sent again: {why}; it is in {}, where further ones go without a word",
-                path.display()
+                "{name:?} will not be sent again: {}; it is in {}, where further ones go without a word",
+                shown(why),
+                self.path.join(REJECTED).display()
             )
         });
-        let Some((mut shelf, done)) = self.on_disk(move |shelf| shelf.directory.set_aside(taken)).await else { return };
-        if done.is_ok() {
-            self.full.store(false, Ordering::Relaxed);
-            self.rejected.fetch_add(1, Ordering::SeqCst);
-            if let Some(runs) = shelf.own.remove(&name) {
-                self.queue.counters.unspooled(runs);
-                self.queue.counters.drop_taken(DropReason::Refused, runs);
-            }
-        }
     }
 
     /// Waits until a file is written.
@@ -287,8 +371,19 @@ impl Spool {
         self.waited_for.store(false, Ordering::Relaxed);
     }
 
+    /// How often LangSmith has taken something.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// It has taken something that was here.
+    pub(crate) fn note_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// A batch was delivered by the straight way.
     pub(crate) fn delivered(&self) {
+        self.note_accepted();
         if self.waited_for.swap(false, Ordering::Relaxed) {
             self.back.notify_one();
         }
@@ -315,6 +410,57 @@ impl Spool {
     }
 }
 
-fn runs(batches: &[Batch]) -> u64 {
-    batches.iter().map(|batch| batch.runs).sum()
+/// What a taken file has become.
+struct Replaced {
+    /// Runs that were moved to where somebody may look at them.
+    rejected: u64,
+    /// New files in the place of the old one, and their runs.
+    left: Vec<(String, u64)>,
+    /// Those of them that hold one run which may never be taken.
+    suspects: Vec<String>,
+}
+
+impl Shelf {
+    /// Writes what was not delivered of a taken file into files of its own, and removes it. If that fails it is as it was.
+    fn replace(&mut self, taken: Taken, sent: &Sent, catalog: &Catalog) -> io::Result<Replaced> {
+        let content = |batch: &Batch| file::write(batch, &catalog.destination);
+        let (mut rejected, mut rejected_names) = (0, Vec::new());
+        let mut replaced = Replaced { rejected: 0, left: Vec::new(), suspects: Vec::new() };
+        let mut write = |writer: &mut Writer, replaced: &mut Replaced| {
+            for batch in &sent.refused {
+                // Where there is no room for it, it stays.
+                match writer.write_rejected(&content(batch)) {
+                    Ok(name) => {
+                        rejected_names.push(name);
+                        rejected += batch.runs;
+                    }
+                    Err(reason) => {
+                        let name = writer.rewrite(&taken, &content(batch))?;
+                        let why = format!("LangSmith refused it, and it cannot be moved to `{REJECTED}`: {reason}");
+                        catalog.skip(&name, &why);
+                        replaced.left.push((name, batch.runs));
+                    }
+                }
+            }
+            // What they hold is still counted in the budget, which is thus overstepped for a moment.
+            for (batch, _) in &sent.suspects {
+                let name = writer.rewrite(&taken, &content(batch))?;
+                replaced.suspects.push(name.clone());
+                replaced.left.push((name, batch.runs));
+            }
+            for batch in &sent.left {
+                replaced.left.push((writer.rewrite(&taken, &content(batch))?, batch.runs));
+            }
+            Ok::<(), io::Error>(())
+        };
+        let written = write(&mut self.writer, &mut replaced);
+        if let Err(reason) = written {
+            replaced.left.iter().for_each(|(name, _)| self.writer.unwrite(name));
+            rejected_names.iter().for_each(|name| self.writer.unwrite_rejected(name));
+            taken.put_back();
+            return Err(reason);
+        }
+        self.writer.remove(taken)?;
+        Ok(Replaced { rejected, ..replaced })
+    }
 }
