@@ -5,10 +5,13 @@
 
 mod common;
 
+use base64::Engine;
 use common::log::Log;
 use common::{config, eventually, server, KEY, LONG};
 use opentelemetry_langsmith::testing::Fault;
 use opentelemetry_langsmith::{Client, Config, Run, RunType};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 /// Waits for a line with this word in it, and gives back all lines.
@@ -88,8 +91,92 @@ fn what_is_logged() {
     let _ = client.shutdown(Duration::ZERO);
     all.extend(log.take());
 
+    all.extend(servers_that_repeat_the_key(&log));
+    all.extend(endpoints_with_a_password(&log));
+
     for line in all {
-        assert!(!line.contains("must_not_show"), "{line}");
+        for secret in ["must_not_show", "lsv2_pt_0", "lsv2%5Fpt", "89abcdef", "pa55"] {
+            assert!(!line.contains(secret), "{line}");
+        }
         assert!(line.len() < 2000, "{line}");
     }
+}
+
+/// Far behind, so that only a part of it is read; and written in other ways.
+fn servers_that_repeat_the_key(log: &Log) -> Vec<String> {
+    let (first, last) = KEY.split_at(30);
+    let blanks = |count| " ".repeat(count);
+    let mut lines = Vec::new();
+    for chunks in [
+        [format!("{}{first}", blanks(1990)), last.to_owned()],
+        [format!("bad key{}{}", blanks(1998), &KEY[..12]), KEY[12..].to_owned()],
+        [blanks(3000), KEY.to_owned()],
+        [KEY.replace('_', "%5F"), KEY.replace('_', "%255f")],
+        [KEY.replace('_', "\\u005f"), KEY.replace('_', "&#95;")],
+        [format!("{first}\r\n"), format!("\t{last}")],
+    ] {
+        let client = Client::new(Config::default().with_api_key(KEY).with_endpoint(answering_401(chunks))).unwrap();
+        submit(&client);
+        let error = client.flush(LONG).unwrap_err().to_string();
+        lines.extend(wait_for(log, "LANGSMITH_API_KEY"));
+        let _ = client.shutdown(Duration::ZERO);
+        lines.extend([error, format!("{client:?}")]);
+    }
+    lines
+}
+
+/// A server whose answers have a body that comes in chunks.
+fn answering_401(chunks: [String; 2]) -> String {
+    let mut answer = "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".to_owned();
+    for chunk in chunks {
+        answer += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+    }
+    answer += "0\r\n\r\n";
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|_| !line.trim().is_empty()) {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            // A connection that breaks is the client's business.
+            let _ = std::io::copy(&mut reader.take(length), &mut std::io::sink());
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    endpoint
+}
+
+/// Whether they can be used or not, and whatever the server repeats of it.
+fn endpoints_with_a_password(log: &Log) -> Vec<String> {
+    let mut lines = Vec::new();
+    for endpoint in
+        ["user:pa55@host", "user:pa55/x@host", "http://user:pa55", "https://user:pa55%40host", "ftp:/user:pa55@h"]
+    {
+        let config = Config::default().with_api_key(KEY).with_endpoint(endpoint);
+        lines.push(format!("{config:?}"));
+        let error = Client::new(config).map(drop).unwrap_err();
+        assert!(error.to_string().contains("LANGSMITH_ENDPOINT"), "{error}");
+        lines.extend([error.to_string(), format!("{error:?}")]);
+    }
+    let server = answering_401(["no user pa55".into(), base64::prelude::BASE64_STANDARD.encode("user:pa55")]);
+    // One slash is enough for a URL.
+    for endpoint in [server.replace("http://", "http:/user:pa55@"), server.replace("http://", "http://user:pa55@")] {
+        let client = Client::new(Config::default().with_api_key(KEY).with_endpoint(endpoint)).unwrap();
+        submit(&client);
+        lines.push(client.flush(LONG).unwrap_err().to_string());
+        let told = wait_for(log, "LANGSMITH_API_KEY");
+        assert!(
+            told.iter().all(|line| !line.contains(&base64::prelude::BASE64_STANDARD.encode("user:pa55"))),
+            "{told:#?}"
+        );
+        lines.extend(told);
+        let _ = client.shutdown(Duration::ZERO);
+    }
+    lines
 }

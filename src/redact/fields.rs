@@ -37,10 +37,10 @@ impl Redaction {
 
     /// One that is not used for long.
     pub(super) fn once(redactor: Redactor) -> Self {
-        let Redactor { patterns, paths, functions, drops_binary, failures } = redactor;
+        let Redactor { patterns, paths, hides, functions, drops_binary, failures } = redactor;
         Self {
             patterns: Patterns::new(patterns),
-            position: Position::new(paths, !functions.is_empty()),
+            position: Position::new(paths, !functions.is_empty()).hiding(hides),
             in_events: false,
             functions,
             drops_binary,

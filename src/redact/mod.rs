@@ -5,6 +5,7 @@
 //! (`walk`), and puts the decoded texts before the rules (`rules`, `paths`, `secrets`).
 
 mod fields;
+mod named;
 mod paths;
 mod rules;
 mod secrets;
@@ -42,7 +43,8 @@ const MARKER: &str = "[redacted]";
 /// Every text of a run: its name, error and tags, and in the inputs, outputs, events, metadata (attributes,
 /// resource and baggage among it), parameters, feedback and what describes the span (links among it) every
 /// string and every name of a member. JSON is looked at as what it says, not as it is written: `\u0073k-…` is `sk-…`. A string
-/// that holds JSON itself, such as the arguments of a tool call, is looked at as JSON and as a text. Of
+/// that holds JSON itself, such as the arguments of a tool call, is looked at as JSON and as a text; where JSON stands
+/// amid other text, or there are lines of it, paths and names of secrets count as well. Of
 /// attached files the names are looked at, and what is in them if they are text or JSON.
 ///
 /// What no rule matches stays as it is, to the byte. Numbers, `true` and `false` are changed by
@@ -62,6 +64,8 @@ const MARKER: &str = "[redacted]";
 pub struct Redactor {
     patterns: Vec<Pattern>,
     paths: Vec<Path>,
+    /// Whether what stands under a name is hidden.
+    hides: Option<fn(&str) -> bool>,
     functions: Vec<Function>,
     drops_binary: bool,
     failures: Arc<AtomicU64>,
@@ -84,14 +88,19 @@ impl Redactor {
     /// * e-mail addresses;
     /// * card numbers: 13 to 19 digits, alone or in the usual groups, that begin as cards do and whose check
     ///   digit is right;
-    /// * whatever stands under `authorization`, `proxy-authorization`, `cookie`, `set-cookie`,
-    ///   `x-api-key`, `api_key`, `apikey`, `password`, `passwd`, `client_secret`, `access_token`,
-    ///   `refresh_token`, `db.statement` or `db.query.text`, at any depth.
+    /// * whatever stands under a name of a secret, at any depth: `password`, `passwd`, `pwd`, `passphrase`, `secret`,
+    ///   `authorization`, `cookie`, `api_key`, `private_key`, `access_token` and their like, with other words before
+    ///   them, and however the words are joined: `X-Api-Key`, `dbPassword`, `OPENAI_API_KEY`. Numbers of tokens have other
+    ///   names (`max_tokens`, `token_count`) and stay;
+    /// * the same in texts: `api-key: …`, `"password":"…"` in lines of JSON and amid prose, `?access_token=…`,
+    ///   `--password …`, `<password>…`, and `password is …` where what follows is no ordinary word;
+    /// * whatever stands under `db.statement` or `db.query.text`.
     ///
     /// A secret that is encoded (base64, percent) or cut in two is not found by its shape.
     pub fn common_secrets() -> Self {
-        let paths = secrets::NAMES.iter().filter_map(|name| Path::parse(&format!("**.{name}")).ok());
-        Self { patterns: secrets::patterns(), paths: paths.collect(), ..Self::default() }
+        let paths = secrets::QUERIES.iter().filter_map(|name| Path::parse(&format!("**.{name}")).ok());
+        let hides: fn(&str) -> bool = named::is_secret;
+        Self { patterns: secrets::patterns(), paths: paths.collect(), hides: Some(hides), ..Self::default() }
     }
 
     /// Replaces what a regular expression matches, in the syntax of the crate

@@ -106,6 +106,8 @@ pub(super) struct Position {
     lengths: Vec<usize>,
     /// Somebody asks for `text`.
     is_told: bool,
+    /// Whether what stands under a name is hidden, wherever that is.
+    hides: Option<fn(&str) -> bool>,
 }
 
 impl Position {
@@ -113,6 +115,14 @@ impl Position {
         let mut position = Self { paths, is_told, ..Self::default() };
         position.reset();
         position
+    }
+
+    pub(super) fn hiding(self, hides: Option<fn(&str) -> bool>) -> Self {
+        Self { hides, ..self }
+    }
+
+    pub(super) fn has_rules(&self) -> bool {
+        self.hides.is_some() || !self.paths.is_empty()
     }
 
     /// Back to where no field is entered.
@@ -137,7 +147,7 @@ impl Position {
             }
             self.text.push_str(name);
         }
-        let mut found = false;
+        let mut found = self.hides.is_some_and(|hides| hides(name) || name.split('.').any(hides));
         let above = self.states.len() - self.paths.len();
         for (number, path) in self.paths.iter().enumerate() {
             let mut state = self.states[above + number];

@@ -2,6 +2,7 @@
 
 use super::RedactorError;
 use regex::{Regex, RegexSet};
+use std::ops::Range;
 
 /// A regular expression and what to write instead of its matches.
 #[derive(Clone, Debug)]
@@ -10,7 +11,12 @@ pub(super) struct Pattern {
     replacement: String,
     /// A match counts only if this says so.
     check: Option<fn(&str) -> bool>,
+    /// Not the match is replaced, but what this finds behind it, if there is something.
+    value: Option<Value>,
 }
+
+/// Where in a text a value stands, whose name was found at a place in it.
+pub(super) type Value = fn(&str, Range<usize>) -> Option<Range<usize>>;
 
 impl Pattern {
     pub(super) fn new(pattern: &str, replacement: &str) -> Result<Self, RedactorError> {
@@ -19,15 +25,45 @@ impl Pattern {
         if regex.is_match("") {
             return Err(refused("it matches the empty text, and so everywhere".into()));
         }
-        Ok(Self { regex, replacement: replacement.to_owned(), check: None })
+        Ok(Self { regex, replacement: replacement.to_owned(), check: None, value: None })
     }
 
     pub(super) fn checked(self, check: fn(&str) -> bool) -> Self {
         Self { check: Some(check), ..self }
     }
 
+    pub(super) fn before(self, value: Value) -> Self {
+        Self { value: Some(value), ..self }
+    }
+
     /// `None` when there is nothing to replace.
     pub(super) fn apply(&self, text: &str) -> Option<String> {
+        match self.value {
+            Some(value) => self.apply_to_values(text, value),
+            None => self.apply_to_matches(text),
+        }
+    }
+
+    fn apply_to_values(&self, text: &str, value: Value) -> Option<String> {
+        let mut out = String::new();
+        let (mut copied, mut at) = (0, 0);
+        while let Some(found) = self.regex.find_at(text, at) {
+            match value(text, found.range()) {
+                Some(place) => {
+                    out.push_str(&text[copied..place.start]);
+                    out.push_str(&self.replacement);
+                    (copied, at) = (place.end, place.end);
+                }
+                None => at = found.end(),
+            }
+        }
+        (copied > 0).then(|| {
+            out.push_str(&text[copied..]);
+            out
+        })
+    }
+
+    fn apply_to_matches(&self, text: &str) -> Option<String> {
         let mut out = String::new();
         let (mut copied, mut at) = (0, 0);
         while let Some(found) = self.regex.find_at(text, at) {

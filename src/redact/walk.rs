@@ -7,6 +7,7 @@ use crate::json::write_string;
 use rustc_hash::FxHashSet;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Strings that hold JSON that has strings that hold JSON, and so on: what is nested deeper is hidden.
 const MAX_NESTED: usize = 8;
@@ -139,10 +140,43 @@ impl Redaction {
                 let after = before + trimmed.len();
                 changed = Some(format!("{}{json}{}", &text[..before], &text[after..]));
             }
+        } else if !is_name && nested < MAX_NESTED && self.position.has_rules() {
+            changed = self.embedded(text, nested)?;
         }
         changed = self.patterns.apply(changed.as_deref().unwrap_or(text)).or(changed);
         Ok(self.ask_functions(changed.as_deref().unwrap_or(text), is_name).or(changed))
     }
+}
+
+impl Redaction {
+    /// Looks at JSON amid other text, for what stands under names.
+    fn embedded(&mut self, text: &str, nested: usize) -> Result<Option<String>, Unfit> {
+        let mut copy = Copy { text, at: 0, out: String::new(), copied: 0 };
+        for place in objects_within(text) {
+            if let Some(json) = self.json(&text[place.clone()], nested + 1)? {
+                copy.at = place.end;
+                copy.replace(place.start, |out| out.push_str(&json));
+            }
+        }
+        Ok(copy.finish())
+    }
+}
+
+/// Where objects stand in a text: one alone, or one a line.
+fn objects_within(text: &str) -> Vec<Range<usize>> {
+    let object = |start: usize, end: usize| {
+        let text = &text[start..end];
+        let place = start + text.find('{')?..start + text.rfind('}')? + 1;
+        (place.start < place.end && is_json(text.get(place.start - start..place.end - start)?)).then_some(place)
+    };
+    if let Some(place) = object(0, text.len()) {
+        return vec![place];
+    }
+    let lines = text.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        Some((*end - line.len(), *end))
+    });
+    lines.filter_map(|(start, end)| object(start, end)).collect()
 }
 
 pub(super) const MARKER_JSON: &str = "\"[redacted]\"";

@@ -6,11 +6,11 @@ use super::multipart;
 use super::spool::Foreign;
 use crate::config::Config;
 use crate::error::ConfigError;
-use crate::secret::Endpoint;
+use crate::secret::{Endpoint, Scrubber};
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{redirect, Client, StatusCode, Url};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -22,7 +22,6 @@ const WORDS: usize = 500;
 /// So many times the interval between probes the server is believed to lack something; an hour by default.
 const MISSING: u32 = 60;
 
-#[derive(Debug)]
 pub(crate) struct Transport {
     http: OnceLock<Client>,
     headers: HeaderMap,
@@ -33,6 +32,14 @@ pub(crate) struct Transport {
     runs_multipart: Url,
     is_loopback: bool,
     pub(crate) features: Features,
+    secrets: Scrubber,
+}
+
+/// Its URLs may hold a password.
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("features", &self.features).finish_non_exhaustive()
+    }
 }
 
 /// What an answer means for the batch.
@@ -65,6 +72,7 @@ impl Transport {
         let runs_multipart = check_endpoint(&Endpoint::new(format!("{base}/runs/multipart")))?;
         let key = config.api_key.as_ref().filter(|key| !key.expose().trim().is_empty());
         let key = key.ok_or(ConfigError::MissingApiKey)?;
+        let secrets = Scrubber::new(key.expose(), &url);
         let mut key = HeaderValue::from_str(key.expose()).map_err(|_| ConfigError::InvalidApiKey)?;
         key.set_sensitive(true);
         let mut headers = HeaderMap::new();
@@ -82,6 +90,7 @@ impl Transport {
             runs_multipart,
             is_loopback: is_loopback(&url),
             features: Features::new(config.retry.probe_interval.saturating_mul(MISSING)),
+            secrets,
         })
     }
 
@@ -118,7 +127,7 @@ impl Transport {
     pub(crate) async fn post(&self, batch: &Batch) -> Answer {
         let http = match self.http() {
             Ok(http) => http,
-            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
+            Err(reason) => return Answer::Passing { why: self.words_of(&reason), after: None },
         };
         let multipart = self.features.multipart.is_there();
         let request = if multipart {
@@ -136,7 +145,7 @@ impl Transport {
     pub(crate) async fn post_foreign(&self, foreign: &Foreign) -> Answer {
         let http = match self.http() {
             Ok(http) => http,
-            Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
+            Err(reason) => return Answer::Passing { why: self.words_of(&reason), after: None },
         };
         let request = http.post(format!("{}/{}", self.base, foreign.path)).header(CONTENT_TYPE, &foreign.content_type);
         let request = if foreign.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
@@ -153,11 +162,30 @@ impl Transport {
                     let _ = response.bytes().await;
                     return Answer::Delivered;
                 }
-                let words = read_words(response, &self.headers).await;
+                let words = read_words(response, &self.secrets).await;
                 meaning(status, after, words, multipart, compressed)
             }
-            Err(reason) => Answer::Passing { why: words_of(&reason), after: None },
+            Err(reason) => Answer::Passing { why: self.words_of(&reason), after: None },
         }
+    }
+}
+
+impl Transport {
+    /// An error with its causes. URLs are left out: they may hold a password.
+    fn words_of(&self, error: &reqwest::Error) -> String {
+        let mut words = if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else if error.is_connect() {
+            "no connection".to_owned()
+        } else {
+            "the request failed".to_owned()
+        };
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            let _ = write!(words, ": {error}");
+            cause = error.source();
+        }
+        self.secrets.line(&words, WORDS)
     }
 }
 
@@ -200,37 +228,15 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 
 /// The beginning of an answer's body, in one line.
 /// Should the server repeat the key, it is left out.
-async fn read_words(mut response: reqwest::Response, headers: &HeaderMap) -> String {
+async fn read_words(mut response: reqwest::Response, secrets: &Scrubber) -> String {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        // More than is shown, so that no part of a key stands at the end.
         if body.len() > 4 * WORDS {
             break;
         }
     }
-    let mut text = String::from_utf8_lossy(&body).into_owned();
-    if let Some(key) = headers.get("x-api-key").and_then(|key| key.to_str().ok()) {
-        text = text.replace(key, "[secret]");
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
-}
-
-/// An error with its causes. URLs are left out: they may hold a password.
-fn words_of(error: &reqwest::Error) -> String {
-    let mut words = if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else if error.is_connect() {
-        "no connection".to_owned()
-    } else {
-        "the request failed".to_owned()
-    };
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let _ = write!(words, ": {error}");
-        cause = error.source();
-    }
-    words
+    secrets.line(&String::from_utf8_lossy(&body), WORDS)
 }
 
 fn check_endpoint(endpoint: &Endpoint) -> Result<Url, ConfigError> {

@@ -3,7 +3,7 @@
 use opentelemetry_langsmith::testing::LocalLangSmith;
 use serde_json::json;
 
-use crate::client::{content_type, post, root, run_id, send, send_json, send_parts, Parts};
+use crate::client::{content_type, post, root, run_id, send, send_json, send_parts, Parts, BOUNDARY};
 
 fn multipart(local: &LocalLangSmith, headers: &[(&str, &str)], body: &[u8]) -> u16 {
     let content_type = content_type();
@@ -99,6 +99,28 @@ fn part_headers_are_checked() {
         assert_told(&local, words);
         assert_told(&local, &name);
         assert_eq!(local.violations().len(), 1, "{local:?}");
+    }
+}
+
+/// As any server's reader does. Where a length says otherwise, that is told.
+#[test]
+fn the_boundary_ends_a_part_and_its_length_does_not() {
+    let forged = post(&root(1)).finish();
+    for (content, runs, words) in [
+        ([&b"text\r\n"[..], &forged].concat(), 2, "claims a length of"),
+        (format!("text\r\n--{BOUNDARY}--\r\n").into_bytes(), 1, "claims a length of"),
+        (format!("text--{BOUNDARY}--").into_bytes(), 1, ""),
+    ] {
+        let local = LocalLangSmith::start().unwrap();
+        let headers = format!("Content-Type: text/plain\r\nContent-Length: {}\r\n", content.len());
+        let name = format!("attachment.{}.file", run_id(0));
+        let _ = send_parts(&local, post(&root(0)).raw(&name, &headers, &content));
+        assert_eq!(local.received(), runs, "{local:?}");
+        if words.is_empty() {
+            assert_eq!(local.violations(), Vec::<String>::new());
+        } else {
+            assert_told(&local, words);
+        }
     }
 }
 

@@ -146,3 +146,39 @@ fn files_that_nobody_can_read_are_left_out_where_that_is_asked_for() {
     assert!(kept.values().all(|file| file.content_type != "image/png"));
     assert!(files(redactor.with_path("attachments.*").unwrap()).is_empty());
 }
+
+/// Wherever the name of a secret stands, and however it is written.
+#[test]
+fn common_secrets_are_found_by_their_names_in_every_field() {
+    const SECRET: &str = "hunter2hunter2";
+    let ways = [
+        format!("api-key: {SECRET}"),
+        format!("x_api_key={SECRET}"),
+        format!("set_cookie: sid={SECRET}"),
+        format!("https://host/a?access_token={SECRET}&b=1"),
+        format!("postgres://app:a@b/{SECRET}@db:5432/x"),
+        format!(r"line\nsk-{}", SECRET.repeat(3)),
+        format!(r"line\npassword={SECRET}\n"),
+        format!("{{\"a\":1}}\n{{\"password\":\"{SECRET}\"}}\n"),
+        format!("the answer was {{\"user\":\"x\",\"db_password\":[\"{SECRET}\"]}}, as ever"),
+        format!("the password is {SECRET}, as ever"),
+        format!(r#"{{\"line\":\"{{\\\"clientSecret\\\":\\\"{SECRET}\\\"}}\"}}"#),
+    ];
+    for text in ways {
+        let run = Run::builder("run", RunType::Chain)
+            .inputs(&json!({"a": [&text], "setCookie": SECRET, "list": [{"X_API_KEY": SECRET, "max_tokens": 5}]}))
+            .outputs(&json!({"text": &text, "token_count": 7}))
+            .error(&text)
+            .events(&json!([{"name": "e", "kwargs": {"note": &text}}]))
+            .metadata("note", &text)
+            .metadata("http.request.header.api-key", SECRET)
+            .tag(&text);
+        let (server, run) = send(Redactor::common_secrets(), run);
+        for request in server.requests() {
+            let plain = String::from_utf8_lossy(&request.plain);
+            assert!(!plain.contains(SECRET), "{text}: {plain}");
+        }
+        assert_eq!(run.inputs.unwrap().pointer("/list/0/max_tokens"), Some(&json!(5)));
+        assert_eq!(run.outputs.unwrap()["token_count"], 7);
+    }
+}
