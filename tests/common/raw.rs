@@ -31,7 +31,7 @@ impl Raw {
         let listener = {
             let _inside = runtime.enter();
             let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-            socket.set_recv_buffer_size(16 << 10).expect("a small buffer");
+            socket.set_recv_buffer_size(256 << 10).expect("a small buffer");
             socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("loopback has a free port");
             socket.listen(1024).expect("it is bound").into_std().expect("a listener")
         };

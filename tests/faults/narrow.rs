@@ -116,8 +116,8 @@ fn requests_are_as_many_as_the_link_bears() {
 fn what_makes_progress_is_not_cut() {
     in_time(|| {
         const BYTES: usize = 16 << 20;
-        let (server, seen) = behind(5.5e6);
-        let client = Client::new(config(&server)).unwrap();
+        let (server, seen) = behind(2.8e6);
+        let client = Client::new(config(&server).with_request_timeout(Duration::from_secs(2))).unwrap();
         client.submit(large(BYTES)).unwrap();
         let flushed = client.flush(LONG);
         let bodies = seen.bodies.lock().unwrap().clone();
