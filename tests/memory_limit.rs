@@ -35,10 +35,8 @@ fn most_resident() -> Option<usize> {
 fn stalled(has_multipart: bool) -> (Raw, Arc<AtomicUsize>) {
     let seen = Arc::new(AtomicUsize::new(0));
     let see = Arc::clone(&seen);
-    let first = AtomicUsize::new(0);
     let server = Raw::start(move |head, connection| {
-        let is_refused = !has_multipart && first.fetch_add(1, Ordering::SeqCst) < 2;
-        if !head.is_ingest || is_refused {
+        if !head.is_ingest || (!has_multipart && !head.is_json) {
             read_body(head, connection)?;
             return connection.get_mut().write_all(NOT_FOUND);
         }

@@ -13,6 +13,8 @@ pub(crate) struct Raw {
 pub(crate) struct Head {
     /// Runs are to follow.
     pub(crate) is_ingest: bool,
+    /// They are to follow as JSON.
+    pub(crate) is_json: bool,
     /// The body's length.
     pub(crate) length: u64,
 }
@@ -67,7 +69,7 @@ pub(crate) fn read_body(head: Head, connection: &mut Connection) -> io::Result<(
 }
 
 fn read_head(reader: &mut impl BufRead) -> io::Result<Head> {
-    let mut head = Head { is_ingest: false, length: 0 };
+    let mut head = Head { is_ingest: false, is_json: false, length: 0 };
     for number in 0.. {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -75,6 +77,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Head> {
         }
         if number == 0 {
             head.is_ingest = line.starts_with("POST");
+            head.is_json = head.is_ingest && line.contains("/runs/batch ");
         } else if let Some((name, value)) = line.split_once(':') {
             if name.eq_ignore_ascii_case("content-length") {
                 head.length = value.trim().parse().map_err(io::Error::other)?;
