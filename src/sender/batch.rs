@@ -74,6 +74,11 @@ impl OpenBatch {
         self.prepared + END_LENGTH
     }
 
+    /// The memory that it takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Ends the batch and begins the next one, with the run that is prepared.
     pub(crate) fn finish(&mut self, compressed: bool) -> Batch {
         let Heads { boundary, .. } = std::mem::replace(&mut self.heads, Heads::new(Boundary::random()));

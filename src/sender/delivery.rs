@@ -3,6 +3,7 @@
 use super::advice;
 use super::batch::Batch;
 use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect, LAST_PROBES};
+use super::concurrency::Slot;
 use super::in_flight::{Flight, Piece, Refusal};
 use super::notice::{Notice, Notices};
 use super::oversize;
@@ -217,15 +218,42 @@ impl Delivery {
         }
     }
 
-    async fn deliver_one(&self, piece: &Piece, patience: Patience) -> Outcome {
+    /// The leave to send one request, and room for it among those that are on their way.
+    async fn leave(
+        &self,
+        patience: &mut Patience,
+        suspect: Option<Suspect>,
+        hurry: &mut watch::Receiver<Hurry>,
+    ) -> Result<(Pass<'_>, Slot<'_>), DropReason> {
+        let concurrency = &self.transport.concurrency;
+        // Those before it get their time, and as long as they are taken it may still have its own.
+        let first = Instant::now() + self.retry.timeout + self.retry.deadline;
+        loop {
+            let room = concurrency.room();
+            let pass = self.circuit.enter(*patience, suspect, hurry).await?;
+            if let Some(slot) = concurrency.enter() {
+                return Ok((pass, slot));
+            }
+            // Whoever has room can use it.
+            drop(pass);
+            let delivered = concurrency.delivered().map(|delivered| delivered + self.retry.deadline);
+            patience.tries = delivered.map_or(patience.tries, |delivered| delivered.max(patience.tries));
+            tokio::select! {
+                () = room => {}
+                () = sleep_until(first.max(patience.tries)) => return Err(DropReason::Unreachable),
+            }
+        }
+    }
+
+    async fn deliver_one(&self, piece: &Piece, mut patience: Patience) -> Outcome {
         let mut tries = 0;
         let mut accepted = None;
         let mut hurry = self.hurry.clone();
         let Piece { batch, refusal, refusals, .. } = piece;
         loop {
             let suspect = refusal.as_ref().map(|refusal| refusal.suspect);
-            let pass = match self.circuit.enter(patience, suspect, &mut hurry).await {
-                Ok(pass) => pass,
+            let (pass, slot) = match self.leave(&mut patience, suspect, &mut hurry).await {
+                Ok(leave) => leave,
                 Err(reason) => return Outcome::GivenUp(reason),
             };
             let flushes = pass.flushes;
@@ -244,7 +272,9 @@ impl Delivery {
             if tries >= FAILURES && batch.runs > 1 && pass.accepted > accepted {
                 return Outcome::Split { too_large: false, words: self.notices.last_failure().unwrap_or_default() };
             }
-            let (why, wait) = match self.transport.post(batch).await {
+            let answer = self.transport.post(batch).await;
+            drop(slot);
+            let (why, wait) = match answer {
                 Answer::Delivered => {
                     self.answered(pass, true);
                     self.learned_of_zstd(piece);

@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::circuit::Suspect;
 use super::queue::Queue;
+use super::share::Share;
 use crate::stats::DropReason;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,8 +60,13 @@ pub(crate) struct Flight {
     /// Some of its runs are on disk.
     kept: bool,
     pub(super) queue: Arc<Queue>,
+    /// Its memory, which counts until the last run is done.
+    share: Share,
     done: mpsc::UnboundedSender<Done>,
 }
+
+/// What a batch costs beside its body.
+const BESIDE: usize = 512;
 
 /// A batch's delivery has ended.
 pub(crate) struct Done {
@@ -76,7 +82,15 @@ pub(crate) struct Done {
 impl Flight {
     pub(crate) fn new(number: u64, batch: Batch, queue: Arc<Queue>, done: mpsc::UnboundedSender<Done>) -> Self {
         let (pieces, finished) = (VecDeque::from([Piece::new(batch)]), Instant::now());
-        Self { number, pieces, finished, to_disk: false, kept: false, queue, done }
+        let share = Share::new(Arc::clone(&queue));
+        let mut flight = Self { number, pieces, finished, to_disk: false, kept: false, queue, share, done };
+        flight.count();
+        flight
+    }
+
+    /// Counts the memory that it takes now.
+    fn count(&mut self) {
+        self.share.set(self.bytes() + BESIDE);
     }
 
     /// The memory that it takes.
@@ -92,6 +106,7 @@ impl Flight {
     pub(super) fn replace<const N: usize>(&mut self, pieces: [Piece; N]) {
         self.pieces.pop_front();
         pieces.into_iter().rev().for_each(|piece| self.pieces.push_front(piece));
+        self.count();
     }
 
     /// The first piece was refused, perhaps for what it says: the others go first.
@@ -106,6 +121,7 @@ impl Flight {
     pub(super) fn sent(&mut self) {
         if let Some(piece) = self.pieces.pop_front() {
             self.queue.counters.sent(piece.batch.runs);
+            self.count();
         }
     }
 
@@ -113,11 +129,13 @@ impl Flight {
     pub(super) fn kept(&mut self) {
         self.kept = true;
         self.pieces.pop_front();
+        self.count();
     }
 
     pub(super) fn dropped(&mut self, reason: DropReason) -> Option<Batch> {
         let piece = self.pieces.pop_front()?;
         self.queue.counters.drop_taken(reason, piece.batch.runs);
+        self.count();
         Some(piece.batch)
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod judge;
 pub(crate) mod log;
+pub(crate) mod raw;
 pub(crate) mod rfc2046;
 pub(crate) mod sink;
 pub(crate) mod weather;

@@ -5,9 +5,11 @@ mod by_content;
 #[path = "../common/mod.rs"]
 mod common;
 mod contained;
+mod endless;
 mod feedback;
 mod limits;
 mod matrix;
+mod narrow;
 mod outages;
 mod socket;
 mod waits;
