@@ -1,9 +1,13 @@
 //! Delivers what was kept on disk while LangSmith could not be reached, by this crate or by LangSmith's SDK for Python.
 //!
 //! ```text
-//! cargo run --example replay -- DIR       # sends the files in DIR, which are removed as they arrive
-//! cargo run --example replay              # makes an outage of its own first, and then replays it
+//! cargo run --example replay -- DIR           # sends the files in DIR that are meant for this endpoint, workspace and key
+//! cargo run --example replay -- --adopt DIR   # sends all files in DIR, wherever they were meant for
+//! cargo run --example replay                  # makes an outage of its own first, and then replays it
 //! ```
+//! Files are removed as they arrive. Those that name another destination stay, unless you adopt them: after a change of the
+//! endpoint, the workspace or the key. Be sure that they are all yours.
+//!
 //! An application that has `LANGSMITH_FAILED_TRACES_DIR` set does this by itself. The program is for directories that
 //! no application uses any more, or that were brought from another machine.
 //!
@@ -23,18 +27,19 @@ use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
 use opentelemetry_langsmith::{Client, Config, Run, RunType, SpoolStats, UsageMetadata};
 use serde_json::json;
 
-const USAGE: &str = "usage: replay [DIR]";
+const USAGE: &str = "usage: replay [[--adopt] DIR]";
 /// So long no file may have been taken before the program ends.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Fallible<ExitCode> {
-    let mut directory = None;
+    let (mut directory, mut adopt) = (None, false);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(path) if directory.is_none() => directory = Some(PathBuf::from(path)),
+            Long("adopt") => adopt = true,
             Short('h') | Long("help") => {
                 println!("{USAGE}");
                 return Ok(ExitCode::SUCCESS);
@@ -42,14 +47,17 @@ fn main() -> Fallible<ExitCode> {
             _ => return Err(format!("{}\n{USAGE}", argument.unexpected()).into()),
         }
     }
+    if adopt && directory.is_none() {
+        return Err(format!("--adopt wants a directory\n{USAGE}").into());
+    }
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let config = Config::from_env()?;
     match directory {
         Some(directory) if !directory.is_dir() => Err(format!("{} is no directory", directory.display()).into()),
         Some(directory) if config.has_api_key() => {
-            let spool = replay(config.with_spool_dir(directory))?;
+            let spool = replay(config.with_spool_dir(directory).with_adopted_spool(adopt))?;
             println!("{} runs of {} files delivered", spool.delivered_runs, spool.delivered);
-            Ok(if spool.waiting + spool.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if left(&spool) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Some(directory) => {
             println!("LANGSMITH_API_KEY is not set, so a copy of the files goes to a receiver in this process");
@@ -89,8 +97,9 @@ fn outage(config: Config, directory: &Copy, receiver: &LocalLangSmith) -> Fallib
 }
 
 fn rehearse(config: Config, directory: &Copy, receiver: &LocalLangSmith) -> Fallible<ExitCode> {
-    let config = config.with_endpoint(receiver.endpoint()).with_api_key("any").with_spool_dir(&directory.0);
-    let spool = replay(config)?;
+    // It is a copy, and nobody else ever sees it.
+    let config = config.with_endpoint(receiver.endpoint()).with_api_key("any").with_adopted_spool(true);
+    let spool = replay(config.with_spool_dir(&directory.0))?;
     if let Some(trace) = receiver.traces().last() {
         print!("{} traces, the last of them:\n{trace}", receiver.traces().len());
     }
@@ -102,7 +111,7 @@ fn rehearse(config: Config, directory: &Copy, receiver: &LocalLangSmith) -> Fall
         println!("violation: {violation}");
     }
     println!("{} runs delivered, {} violations", receiver.received(), violations.len());
-    let clean = violations.is_empty() && spool.waiting + spool.rejected == 0;
+    let clean = violations.is_empty() && left(&spool) == 0;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -129,10 +138,21 @@ fn replay(config: Config) -> Fallible<SpoolStats> {
     if spool.waiting > 0 {
         println!("{} files are left: LangSmith does not take them at the moment", spool.waiting);
     }
+    if spool.other_destination > 0 {
+        println!("{} files are meant for another destination; --adopt sends them too", spool.other_destination);
+    }
+    if spool.skipped > 0 {
+        println!("{} files cannot be sent by this version or this user", spool.skipped);
+    }
     if spool.rejected > 0 {
         println!("{} files were set aside, in the directory `rejected`", spool.rejected);
     }
     Ok(spool)
+}
+
+/// The files that were not delivered.
+fn left(spool: &SpoolStats) -> u64 {
+    spool.waiting + spool.other_destination + spool.skipped + spool.rejected
 }
 
 /// A directory that is removed in the end.

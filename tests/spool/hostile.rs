@@ -252,7 +252,11 @@ fn very_many_files() {
             if number % 30_000 == 0 {
                 fs::write(pattern(number), file.to_string()).unwrap();
             }
-            fs::hard_link(pattern(number), directory.spool().join(format!("trace_1000000000.{number:06}_00000001.json"))).unwrap();
+            fs::hard_link(
+                pattern(number),
+                directory.spool().join(format!("trace_1000000000.{number:06}_00000001.json")),
+            )
+            .unwrap();
         }
         let client = Client::new(config(&server, &directory)).unwrap();
         client.submit(run("now", 32)).unwrap();

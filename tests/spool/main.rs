@@ -6,6 +6,7 @@ mod common;
 mod files;
 mod hostile;
 mod killed;
+mod locks;
 mod memory;
 mod outage;
 mod quarantine;

@@ -39,7 +39,8 @@ fn damaged_files_and_no_room_for_them() {
         // What the log says is true.
         let path = directory.spool().display().to_string();
         eventually("both are told", || {
-            let tells = |what: &str, file: &str| log.with(&path).iter().any(|line| line.contains(what) && line.contains(file));
+            let tells =
+                |what: &str, file: &str| log.with(&path).iter().any(|line| line.contains(what) && line.contains(file));
             tells("rejected", "000000_00000001") && tells("stays", "000001_00000001")
         });
     });
@@ -57,8 +58,11 @@ fn refused_runs_and_no_room_for_them() {
         }
         client.flush(LONG).unwrap();
         fs::create_dir(directory.spool().join("rejected")).unwrap();
-        fs::write(directory.spool().join("rejected").join("trace_1000000000.000000_00000001.json"), vec![b'x'; 3 * SMALL])
-            .unwrap();
+        fs::write(
+            directory.spool().join("rejected").join("trace_1000000000.000000_00000001.json"),
+            vec![b'x'; 3 * SMALL],
+        )
+        .unwrap();
         let [refused, fine] = [|| Fault::status(400), || Fault::ok()];
         server.respond([refused(), fine(), refused(), fine(), refused()]);
         eventually("the others are delivered", || server.received() == 3);

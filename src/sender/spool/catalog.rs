@@ -60,15 +60,7 @@ impl Catalog {
         largest_body: u64,
         notices: Notices,
     ) -> Self {
-        Self {
-            directory,
-            destination,
-            path,
-            largest_body,
-            left: Mutex::default(),
-            hasher: RandomState::new(),
-            notices,
-        }
+        Self { directory, destination, path, largest_body, left: Mutex::default(), hasher: RandomState::new(), notices }
     }
 
     /// Files that this client should send, oldest first, and whether others are being sent by somebody.

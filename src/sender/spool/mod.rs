@@ -109,7 +109,8 @@ impl Spool {
         notices: &Notices,
     ) -> Result<Option<Arc<Self>>, ConfigError> {
         let Some(path) = config.spool_dir.clone() else { return Ok(None) };
-        let failed = |reason: io::Error| ConfigError::SpoolDirectory { directory: path.clone(), reason: reason.to_string() };
+        let failed =
+            |reason: io::Error| ConfigError::SpoolDirectory { directory: path.clone(), reason: reason.to_string() };
         let Opened { directory, has_locks, is_empty } = Directory::open(&path).map_err(failed)?;
         if !has_locks {
             notices.warn(Notice::NoLocks, || {
@@ -122,13 +123,8 @@ impl Spool {
         }
         let directory = Arc::new(directory);
         let largest_body = LARGEST_BODY.max(config.batch_bytes + config.batch_bytes / 8) as u64;
-        let catalog = Catalog::new(
-            Arc::clone(&directory),
-            Destination::new(config),
-            path.clone(),
-            largest_body,
-            notices.clone(),
-        );
+        let catalog =
+            Catalog::new(Arc::clone(&directory), Destination::new(config), path.clone(), largest_body, notices.clone());
         let writer = Writer::new(directory, config.spool_bytes);
         Ok(Some(Arc::new(Self {
             path,
