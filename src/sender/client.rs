@@ -224,6 +224,11 @@ impl Client {
         self.inner.is_some()
     }
 
+    /// What is told to the person who runs the application.
+    pub(crate) fn notices(&self) -> Option<Notices> {
+        self.inner.as_ref().map(|inner| inner.notices.clone())
+    }
+
     /// Says what describes the process; the first call counts.
     pub(crate) fn set_origin(&self, origin: Origin) {
         if let Some(inner) = &self.inner {

@@ -26,6 +26,7 @@ pub(crate) use batch::OpenBatch;
 pub use client::Client;
 #[cfg(feature = "testing")]
 pub(crate) use encode::{Operation, Shared};
+pub(crate) use notice::{Notice, Notices};
 pub(crate) use queue::Work;
 // Where `wake` finds its atomics; in `models/` these are loom's.
 use std::sync::atomic;

@@ -22,6 +22,7 @@ pub(crate) enum Notice {
     SpoolFailed,
     Rejected,
     TraceFull,
+    DeepHeader,
 }
 
 /// Remembers what has been told. Everything later is only counted.
