@@ -33,10 +33,11 @@ pub struct RunRef {
 impl RunRef {
     /// The headers by which a call to another service continues this trace there, as LangSmith's
     /// SDKs send and read them: `langsmith-trace`, and `baggage` with the project and, where the
-    /// trace came with such, with metadata and tags.
+    /// trace came with such, with metadata and tags. A run more than 256 levels deep has no
+    /// `langsmith-trace`: the other service would ignore it.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let trace = (propagator::HEADER, self.dotted_order.to_string());
-        std::iter::once(trace).chain(self.baggage.clone().map(|baggage| (propagator::BAGGAGE, baggage))).collect()
+        let trace = propagator::header(&self.dotted_order).map(|order| (propagator::HEADER, order));
+        trace.into_iter().chain(self.baggage.clone().map(|baggage| (propagator::BAGGAGE, baggage))).collect()
     }
 }
 
@@ -65,11 +66,10 @@ impl Handle {
         self.run_ref(Context::current().span().span_context())
     }
 
-    /// Carries traces from service to service. From the first call on, spans whose context came
-    /// through a propagator continue the trace that it tells of; before, headers are never
-    /// believed.
+    /// Carries traces from service to service. Spans in contexts that this propagator has made continue
+    /// the traces that their callers told of; headers that it did not read are not believed.
     pub fn propagator(&self) -> LangSmithPropagator {
-        LangSmithPropagator::new(Arc::clone(&self.live))
+        LangSmithPropagator::new(Arc::clone(&self.live), self.client.notices())
     }
 
     /// The client that sends the runs: its counters, and runs without spans.

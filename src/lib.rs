@@ -70,6 +70,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod age_order;
 mod batch_summary;
 mod config;
 mod convert;

@@ -413,3 +413,22 @@ fn without_the_setting_nothing_is_shown_early() {
     common::assert_flawless(&server, 2);
     assert!(server.runs().iter().all(|run| run.patches == 0));
 }
+
+/// Those that have ended are in nobody's way, however long it takes until they would have been due.
+#[test]
+fn a_run_is_shown_behind_thousands_that_have_ended() {
+    const ENDED: u64 = 5000;
+    let server = LocalLangSmith::counting().unwrap();
+    let config = config(&server).with_pending_after(Duration::from_secs(3)).with_open_spans(1000);
+    let (provider, client) = pipeline(config);
+    let tracer = provider.tracer("test");
+    for _ in 0..ENDED {
+        start(&tracer, "short", &Context::new()).span().end();
+    }
+    let long = start(&tracer, "long", &Context::new());
+    eventually("the open run is shown", || client.stats().sent == ENDED + 1);
+    long.span().end();
+    provider.shutdown_with_timeout(LONG).unwrap();
+    no_violations(&server);
+    assert_eq!(client.stats().sent, ENDED + 2);
+}

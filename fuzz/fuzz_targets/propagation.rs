@@ -47,9 +47,11 @@ fuzz_target!(|headers: (&str, &str)| {
     let context = context.with_span(tracer.start_with_context("run", &context));
     let mut sent = Headers(HashMap::new());
     handle.propagator().inject_context(&context, &mut sent);
-    let order: DottedOrder = sent.0["langsmith-trace"].parse().expect("a dotted order");
-    if let Ok(parent) = trace.trim().parse::<DottedOrder>() {
-        assert_eq!(order.parent(), Some(parent));
-    }
+    let run = handle.run_ref(context.span().span_context()).expect("a run");
+    let order = run.dotted_order;
+    // 256 levels are read and sent, and no more.
+    assert_eq!(sent.0.get("langsmith-trace"), (order.depth() <= 256).then(|| order.to_string()).as_ref());
+    let parent = trace.trim().parse::<DottedOrder>().ok().filter(|parent| parent.depth() <= 256);
+    assert_eq!(order.parent(), parent);
     context.span().end();
 });

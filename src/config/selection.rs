@@ -189,7 +189,7 @@ impl Config {
     /// Each run that is shown so counts twice: as two events in LangSmith's limits, and as two submitted
     /// ones in [`Stats`](crate::Stats). Those that end earlier cost nothing more. Which runs are shown
     /// says [`with_pending_runs`](Self::with_pending_runs). As many spans are watched at once as
-    /// [`with_open_spans`](Self::with_open_spans) says; what starts beyond that is sent at its end alone. So
+    /// are open within [`with_open_spans`](Self::with_open_spans); what starts beyond that is sent at its end alone. So
     /// is what belongs to a trace that is sent for its errors alone ([`with_keep_errors`](Self::with_keep_errors)).
     pub fn with_pending_after(mut self, time: Duration) -> Self {
         self.selection.pending_after = Some(time);

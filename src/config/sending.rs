@@ -117,9 +117,13 @@ impl Config {
         self
     }
 
-    /// How many spans [`LangSmithSpanProcessor`] remembers, open ones and parents that ended
-    /// lately; 250,000 by default. A span that starts beyond that becomes a trace of its own
-    /// unless its parent is known.
+    /// How many spans [`LangSmithSpanProcessor`] remembers; 250,000 by default. A span that starts beyond
+    /// that becomes a trace of its own unless its parent is known.
+    ///
+    /// Half of them may have ended: parents of spans that start late. Those whose traces ended first are
+    /// forgotten first, at the latest 10 minutes after their traces. A span that hands much down
+    /// to those below it, metadata for one, counts as one more for each 512 bytes, and a trace without open
+    /// spans as one more.
     ///
     /// [`LangSmithSpanProcessor`]: crate::LangSmithSpanProcessor
     pub fn with_open_spans(mut self, spans: usize) -> Self {

@@ -61,6 +61,7 @@ impl<T> ById<T> {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Few(few) => few.len(),

@@ -2,6 +2,7 @@
 
 use super::place::{Candidate, Place, Placer};
 use super::{Node, Overrides, Remote, Rules, SpanKey};
+use crate::age_order::AgeOrder;
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Placed spans that are remembered for children that end after them.
+/// Placed spans that are remembered for children that end after them. Those with much to hand down count as several.
 const PLACED: usize = 32_768;
 
 /// About what a waiting span costs beside itself.
@@ -29,8 +30,10 @@ pub(crate) struct Held<T> {
     spans: FxHashMap<SpanKey, Box<Waiting<T>>>,
     /// Who waits for whom. May name spans that have left since.
     children: FxHashMap<SpanKey, Children>,
-    /// In the order they came. May name spans that have left since.
-    order: VecDeque<(Instant, SpanKey)>,
+    /// In the order they came.
+    order: AgeOrder<(Instant, SpanKey)>,
+    /// Names for spans that wait although others have their ids.
+    repeats: u64,
     placed: Placed,
     /// Roots that go on with full traces, until somebody takes them.
     new_roots: Vec<Arc<Node>>,
@@ -43,13 +46,15 @@ struct Waiting<T> {
     kept: bool,
     overrides: Cow<'static, Overrides>,
     parent: SpanKey,
+    /// Another span has its id.
+    taken: bool,
     bytes: usize,
     since: Instant,
 }
 
 #[derive(Default)]
 struct Children {
-    keys: Vec<SpanKey>,
+    keys: AgeOrder<SpanKey>,
     /// How many of them still wait.
     waiting: usize,
 }
@@ -66,7 +71,8 @@ impl<T: AsRef<SpanData>> Held<T> {
             bytes: 0,
             spans: FxHashMap::default(),
             children: FxHashMap::default(),
-            order: VecDeque::new(),
+            order: AgeOrder::default(),
+            repeats: 0,
             placed: Placed::default(),
             new_roots: Vec::new(),
         }
@@ -82,15 +88,16 @@ impl<T: AsRef<SpanData>> Held<T> {
         let parent = SpanKey::of_parent(span, &overrides);
         let above = parent.and_then(|parent| self.placed.get(parent)).cloned();
         match parent {
-            Some(parent) if above.is_none() && overrides.consistent_order().is_none() && !taken => {
-                self.wait(key, Waiting { item, kept, overrides, parent, bytes, since: now });
+            Some(parent) if above.is_none() && overrides.consistent_order().is_none() => {
+                // The ids stand for the first span that had them.
+                let key = if taken { self.repeat() } else { key };
+                self.wait(key, Waiting { item, kept, overrides, parent, taken, bytes, since: now });
             }
             _ => {
                 let place = self.place(span, kept, above.as_ref(), &overrides, taken);
                 if !taken {
                     self.settle(key, item, place, out);
                 } else if let Some(node) = place.run() {
-                    // The ids stand for the first span that had them.
                     out.push((item, Arc::clone(node)));
                 }
             }
@@ -110,36 +117,36 @@ impl<T: AsRef<SpanData>> Held<T> {
 
     /// When the next span will have waited too long.
     pub(crate) fn deadline(&mut self) -> Option<Instant> {
-        loop {
-            let (since, key) = *self.order.front()?;
-            if self.spans.get(&key).is_some_and(|waiting| waiting.since == since) {
-                return since.checked_add(self.time);
-            }
-            self.order.pop_front();
-        }
+        let (since, _) = self.oldest()?;
+        since.checked_add(self.time)
+    }
+
+    fn oldest(&mut self) -> Option<(Instant, SpanKey)> {
+        let spans = &self.spans;
+        self.order.first(|key| waits_since(spans, key)).copied()
+    }
+
+    /// A name that is no span's: there is no trace of id 0.
+    fn repeat(&mut self) -> SpanKey {
+        self.repeats += 1;
+        SpanKey { trace_id: 0, span_id: self.repeats }
     }
 
     fn wait(&mut self, key: SpanKey, waiting: Waiting<T>) {
-        let children = self.children.entry(waiting.parent).or_default();
-        children.keys.push(key);
-        children.waiting += 1;
+        let (parent, since) = (waiting.parent, waiting.since);
         self.bytes += waiting.bytes;
-        self.order.push_back((waiting.since, key));
         self.spans.insert(key, Box::new(waiting));
-        // Names of spans that left are dropped when they outnumber the others.
-        if self.order.len() > 64 + 2 * self.spans.len() {
-            let spans = &self.spans;
-            self.order.retain(|(since, key)| spans.get(key).is_some_and(|waiting| waiting.since == *since));
-        }
+        let spans = &self.spans;
+        let children = self.children.entry(parent).or_default();
+        children.waiting += 1;
+        children.keys.push(key, children.waiting, |child| waits_for(spans, *child, parent));
+        self.order.push((since, key), spans.len(), |key| waits_since(spans, key));
     }
 
     /// Makes a root of the topmost span above the oldest one. Every step upwards leads to a span
     /// that leaves with it, so that all the climbing together is linear.
     fn release_oldest(&mut self, out: &mut Vec<Placement<T>>) -> bool {
-        if self.deadline().is_none() {
-            return false;
-        }
-        let Some(&(_, mut top)) = self.order.front() else { return false };
+        let Some((_, mut top)) = self.oldest() else { return false };
         // Spans that name each other as parents have no topmost one: any of them will do. Such a
         // circle is noticed by coming back to a mark, which is set anew after 1, 2, 4, … steps.
         let (mut mark, mut steps, mut until_mark) = (top, 0_usize, 1);
@@ -151,7 +158,7 @@ impl<T: AsRef<SpanData>> Held<T> {
             }
         }
         let Some(waiting) = self.leave(top) else { return false };
-        let place = self.place(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, false);
+        let place = self.place(waiting.item.as_ref(), waiting.kept, None, &waiting.overrides, waiting.taken);
         self.settle(top, waiting.item, place, out);
         true
     }
@@ -209,13 +216,15 @@ impl<T: AsRef<SpanData>> Held<T> {
         }
         let mut parents = vec![(key, place)];
         while let Some((key, place)) = parents.pop() {
-            let Some(children) = self.children.remove(&key) else { continue };
-            for child in children.keys {
-                let Some(waiting) = self.spans.get(&child).filter(|waiting| waiting.parent == key) else { continue };
-                let bytes = waiting.bytes;
+            let Some(mut children) = self.children.remove(&key) else { continue };
+            while let Some(child) = children.keys.pop() {
+                if !waits_for(&self.spans, child, key) {
+                    continue;
+                }
                 let Some(waiting) = self.spans.remove(&child) else { continue };
-                self.bytes -= bytes;
-                let below = self.place(waiting.item.as_ref(), waiting.kept, Some(&place), &waiting.overrides, false);
+                self.bytes -= waiting.bytes;
+                let Waiting { kept, overrides, taken, .. } = &*waiting;
+                let below = self.place(waiting.item.as_ref(), *kept, Some(&place), overrides, *taken);
                 self.placed.insert(child, below.clone());
                 if let Some(node) = below.run() {
                     out.push((waiting.item, Arc::clone(node)));
@@ -226,11 +235,21 @@ impl<T: AsRef<SpanData>> Held<T> {
     }
 }
 
+fn waits_since<T>(spans: &FxHashMap<SpanKey, Box<Waiting<T>>>, (since, key): &(Instant, SpanKey)) -> bool {
+    spans.get(key).is_some_and(|waiting| waiting.since == *since)
+}
+
+fn waits_for<T>(spans: &FxHashMap<SpanKey, Box<Waiting<T>>>, child: SpanKey, parent: SpanKey) -> bool {
+    spans.get(&child).is_some_and(|waiting| waiting.parent == parent)
+}
+
 /// The last spans that were placed.
 #[derive(Default)]
 struct Placed {
     places: FxHashMap<SpanKey, Place>,
     order: VecDeque<SpanKey>,
+    /// What all of them count as.
+    weight: usize,
 }
 
 impl Placed {
@@ -239,12 +258,15 @@ impl Placed {
     }
 
     fn insert(&mut self, key: SpanKey, place: Place) {
-        if self.places.insert(key, place).is_none() {
-            self.order.push_back(key);
+        self.weight += place.weight() as usize;
+        match self.places.insert(key, place) {
+            Some(before) => self.weight -= before.weight() as usize,
+            None => self.order.push_back(key),
         }
-        if self.order.len() > PLACED {
-            if let Some(first) = self.order.pop_front() {
-                self.places.remove(&first);
+        while self.weight > PLACED {
+            let Some(first) = self.order.pop_front() else { break };
+            if let Some(place) = self.places.remove(&first) {
+                self.weight -= place.weight() as usize;
             }
         }
     }

@@ -1,40 +1,31 @@
 //! Lineage as it happens: the processor reports every start and every end.
 
-use super::by_id::ById;
-use super::place::{Candidate, Place, Placer};
+mod traces;
+
+use self::traces::{Entry, Forgotten, Trace, Traces};
+use super::place::{Candidate, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
 use crate::padded::Padded;
 use crate::run::{Project, Timestamp};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
-use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// Traces are spread over this many maps by their ids, so that threads that work on different
 /// traces rarely meet at one lock.
 const SHARDS: usize = 64;
-/// Traces without an open span that are remembered for spans that start late.
-const FINISHED_A_SHARD: usize = 8;
-const FINISHED_FOR: Duration = Duration::from_secs(600);
-/// Forgotten traces whose memory is kept for others, and the most spans that there may be room for in one.
-const SPARE_A_SHARD: usize = 2;
-const SPARE_SPANS: usize = 64;
-/// Most traces have not more spans.
-const SPANS: usize = 16;
-/// Ended spans of one open trace that are remembered.
-const ENDED_A_TRACE: usize = 16_384;
 
 /// The spans that are open, those that ended while their traces are open, and the traces that
 /// ended lately.
 pub(crate) struct Live {
     placer: Placer,
     shards: Box<[Shard]>,
-    /// All spans that are remembered.
+    /// What all that is remembered counts as: a span as one or, with much of its own to hand down, as more; a trace
+    /// without open spans as one more.
     known: Padded<AtomicUsize>,
     limit: usize,
     propagation: Propagation,
@@ -44,32 +35,6 @@ pub(crate) struct Live {
 }
 
 type Shard = Padded<Mutex<Traces>>;
-
-#[derive(Debug, Default)]
-struct Traces {
-    traces: FxHashMap<u128, Trace>,
-    /// Those without an open span, in the order they finished.
-    finished: VecDeque<(Instant, u128)>,
-    /// What is left of traces that were forgotten: empty, but with room for the spans of others.
-    spare: Vec<Trace>,
-}
-
-#[derive(Debug, Default)]
-struct Trace {
-    spans: ById<Entry>,
-    open: usize,
-    /// In the order they ended.
-    ended: VecDeque<u64>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    place: Place,
-    /// The span as it was when it started; `None` once it has ended.
-    opened: Option<Box<SpanData>>,
-    /// Its run was sent while it was open.
-    posted: bool,
-}
 
 /// A span that was still open when everything ended.
 #[derive(Debug)]
@@ -158,7 +123,7 @@ impl Live {
         let kept = self.filter.keeps(&span);
         let project = self.ask(&span, parent);
         let mut guard = self.lock(key);
-        let Traces { traces, finished, spare } = &mut *guard;
+        let Traces { traces, over, spare, .. } = &mut *guard;
         let slot = traces.entry(key.trace_id);
         let trace = match &slot {
             Slot::Occupied(trace) => Some(trace.get()),
@@ -174,30 +139,20 @@ impl Live {
         if let Some(node) = place.run() {
             watch(node);
         }
+        let weight = place.weight();
+        let entry = Entry { place, opened: Some(span), weight, posted: false };
         let trace = match slot {
-            Slot::Occupied(trace) => {
-                let trace = trace.into_mut();
-                if trace.open == 0 {
-                    // It is taken up again.
-                    finished.retain(|(_, trace_id)| *trace_id != key.trace_id);
-                }
-                trace
-            }
+            Slot::Occupied(trace) => trace.into_mut(),
             Slot::Vacant(slot) => slot.insert(spare.pop().unwrap_or_default()),
         };
-        let entry = Entry { place, opened: Some(span), posted: false };
-        let before = if taken {
-            trace.spans.get_mut(key.span_id).map(|before| std::mem::replace(before, entry))
-        } else {
-            trace.spans.add(key.span_id, entry);
-            self.known.0.fetch_add(1, Ordering::Relaxed);
-            None
-        };
-        if before.as_ref().is_none_or(|before| before.opened.is_none()) {
-            trace.open += 1;
-        }
+        let had_finished = trace.resume(over);
+        let before = trace.start(key.span_id, entry, taken);
+        self.known.0.fetch_add(weight as usize, Ordering::Relaxed);
         drop(guard);
-        drop(before);
+        if had_finished || before.is_some() {
+            let less = usize::from(had_finished) + before.map_or(0, |before| before.weight as usize);
+            self.known.0.fetch_sub(less, Ordering::Relaxed);
+        }
         new_root
     }
 
@@ -219,16 +174,15 @@ impl Live {
             let candidate =
                 Candidate { span, overrides: &overrides, above: None, kept, taken: false, ended: true, project };
             let Some(trace) = trace else { return self.end_unseen(&candidate) };
-            let is_open = trace.spans.get(key.span_id).is_some_and(|entry| entry.opened.is_some());
-            if !is_open {
+            let Some(entry) = trace.ending(key.span_id, span).filter(|entry| entry.opened.is_some()) else {
                 // Either the start was not seen, or the same ids come once more; then the first span
                 // with them has been sent, and this is a run of its own.
                 let taken = trace.spans.get(key.span_id).is_some();
                 return self.end_unseen(&Candidate { above: trace.place(parent), taken, ..candidate });
-            }
-            let opened = trace.spans.get_mut(key.span_id).and_then(|entry| entry.opened.take());
+            };
+            let (opened, weight) = (entry.opened.take(), entry.weight);
             let mut ending = Ending::LeftOut;
-            if let Some(entry) = trace.spans.get_mut(key.span_id).filter(|_| kept) {
+            if kept {
                 let candidate = Candidate { above: Some(&entry.place), ..candidate };
                 if let Some((place, new_root)) = self.placer.place(&candidate, Remote::default) {
                     entry.place = place;
@@ -237,10 +191,9 @@ impl Live {
                     }
                 }
             }
-            let closed = self.close(key, trace);
-            let is_over = trace.open == 0;
-            self.forget(key, traces, is_over, closed.is_some());
-            drop(closed);
+            let mut gone = Forgotten::default();
+            let finished = trace.close(key.span_id, &mut gone);
+            self.forget(key, weight, finished, gone, traces);
             ending
         })
     }
@@ -249,15 +202,13 @@ impl Live {
     fn end_settled(&self, key: SpanKey, span: &SpanData) -> Option<Ending> {
         let mut traces = self.lock(key);
         let trace = traces.traces.get_mut(&key.trace_id)?;
-        let entry = trace.spans.get_mut(key.span_id)?;
+        let entry = trace.ending(key.span_id, span)?;
         let node = Arc::clone(entry.place.run()?);
         let opened = entry.opened.take()?;
-        let (posted, roots) = (entry.posted, end_trace(&node, span));
-        let closed = self.close(key, trace);
-        let is_over = trace.open == 0;
-        self.forget(key, traces, is_over, closed.is_some());
-        // Memory is given back here, without the lock.
-        drop(closed);
+        let (posted, weight, roots) = (entry.posted, entry.weight, end_trace(&node, span));
+        let mut gone = Forgotten::default();
+        let finished = trace.close(key.span_id, &mut gone);
+        self.forget(key, weight, finished, gone, traces);
         Some(Ending::Run { node, opened: Some(opened), posted, new_root: None, roots })
     }
 
@@ -271,38 +222,32 @@ impl Live {
         }
     }
 
-    /// Notes that an open span has ended. Returns one of its trace that need not be remembered any longer.
-    fn close(&self, key: SpanKey, trace: &mut Trace) -> Option<Entry> {
-        trace.open -= 1;
-        if trace.ended.capacity() == 0 {
-            trace.ended.reserve(SPANS);
+    /// A span of this weight has ended, and if `finished` says when, its trace with it. Gives up the lock, and lets
+    /// go of what need not be remembered any longer, besides what is `gone` already.
+    fn forget(
+        &self,
+        key: SpanKey,
+        weight: u32,
+        finished: Option<Instant>,
+        mut gone: Forgotten,
+        mut traces: MutexGuard<'_, Traces>,
+    ) {
+        if finished.is_some() {
+            // A finished trace counts as one more.
+            self.known.0.fetch_add(1, Ordering::Relaxed);
         }
-        trace.ended.push_back(key.span_id);
-        if trace.ended.len() > ENDED_A_TRACE || self.is_half_full() {
-            trace.forget_first()
-        } else {
-            None
+        let much = self.known.0.load(Ordering::Relaxed) > self.limit / 2;
+        if much || finished.is_some() {
+            traces.tidy(key.trace_id, weight, finished, much, &mut gone);
         }
-    }
-
-    /// Gives up the lock, and traces that need not be remembered any longer.
-    fn forget(&self, key: SpanKey, mut traces: MutexGuard<'_, Traces>, is_over: bool, has_closed: bool) {
-        let gone = if is_over { traces.finish(key.trace_id, self.is_half_full()) } else { None };
         drop(traces);
-        let count = usize::from(has_closed) + gone.as_ref().map_or(0, |trace| trace.spans.len());
-        if count > 0 {
-            self.known.0.fetch_sub(count, Ordering::Relaxed);
-        }
-        if let Some(spare) = gone.and_then(Trace::emptied) {
-            let mut traces = self.lock(key);
-            if traces.spare.len() < SPARE_A_SHARD {
-                traces.spare.push(spare);
+        if gone.weight > 0 {
+            self.known.0.fetch_sub(gone.weight, Ordering::Relaxed);
+            // Memory is given back here, without the lock.
+            if let Some(spare) = gone.emptied() {
+                self.lock(key).keep(spare);
             }
         }
-    }
-
-    fn is_half_full(&self) -> bool {
-        self.known.0.load(Ordering::Relaxed) > self.limit / 2
     }
 
     /// Asks the hook, without a lock, for the project of a trace that begins with this span.
@@ -321,13 +266,19 @@ impl Live {
         self.placer.ask(span, above.as_ref())
     }
 
-    /// The span as it was when it started, if it is still open; from now on it counts as sent.
-    pub(crate) fn post(&self, key: SpanKey) -> Option<SpanData> {
+    /// The span of this run as it was when it started, if it is still open; from now on it counts as sent.
+    pub(crate) fn post(&self, key: SpanKey, node: &Arc<Node>) -> Option<SpanData> {
         let mut traces = self.lock(key);
-        let entry = traces.traces.get_mut(&key.trace_id)?.spans.get_mut(key.span_id)?;
+        let entry = traces.traces.get_mut(&key.trace_id)?.open_run(key.span_id, node)?;
         let span = entry.opened.as_deref()?.clone();
         entry.posted = true;
         Some(span)
+    }
+
+    /// Whether the span of this run is still open.
+    pub(crate) fn is_open(&self, key: SpanKey, node: &Arc<Node>) -> bool {
+        let mut traces = self.lock(key);
+        traces.traces.get_mut(&key.trace_id).is_some_and(|trace| trace.open_run(key.span_id, node).is_some())
     }
 
     /// What counts of what other services send.
@@ -349,7 +300,7 @@ impl Live {
         let mut open = Vec::new();
         for shard in &self.shards {
             let traces = std::mem::take(&mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
-            for entry in traces.traces.into_values().flat_map(|trace| trace.spans.into_values()) {
+            for entry in traces.traces.into_values().flat_map(Trace::into_entries) {
                 if let (Some(node), Some(mut span)) = (entry.place.run(), entry.opened) {
                     span.end_time = now;
                     let roots = end_trace(node, &span);
@@ -366,44 +317,6 @@ impl Live {
         // Trace ids are random by default, but an application may count them up.
         let mixed = key.trace_id.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 122;
         self.shards[usize::try_from(mixed).unwrap_or(0)].0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Traces {
-    /// A trace has no open span any more. Returns one that is forgotten for it: one in, one out,
-    /// so that the work never piles up.
-    fn finish(&mut self, trace_id: u128, much: bool) -> Option<Trace> {
-        let now = Instant::now();
-        self.finished.push_back((now, trace_id));
-        let (since, first) = *self.finished.front()?;
-        if self.finished.len() <= FINISHED_A_SHARD && now.duration_since(since) < FINISHED_FOR && !much {
-            return None;
-        }
-        self.finished.pop_front();
-        self.traces.remove(&first)
-    }
-}
-
-impl Trace {
-    /// The place of a parent that is known.
-    fn place(&self, parent: Option<SpanKey>) -> Option<&Place> {
-        Some(&self.spans.get(parent?.span_id)?.place)
-    }
-
-    /// The same memory without anything in it, if it is not much. Not to be called with a lock held: spans
-    /// let go of their nodes here.
-    fn emptied(mut self) -> Option<Self> {
-        self.ended.clear();
-        Some(Self { spans: self.spans.emptied(SPARE_SPANS)?, ..self })
-    }
-
-    /// Forgets the span that ended first. The same id may have been used for one that is open now.
-    fn forget_first(&mut self) -> Option<Entry> {
-        let first = self.ended.pop_front()?;
-        match self.spans.get(first) {
-            Some(Entry { opened: None, .. }) => self.spans.remove(first),
-            _ => None,
-        }
     }
 }
 

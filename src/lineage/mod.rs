@@ -5,6 +5,7 @@
 //! starts, parent first; [`Held`] hears of ended spans only and keeps them until their parents have
 //! ended too. Either way a span comes out with its [`Node`].
 
+mod baggage;
 mod by_id;
 mod filter;
 mod held;
@@ -19,6 +20,7 @@ mod place;
 mod remote;
 mod sampling;
 
+pub(crate) use baggage::Allowed;
 pub use filter::SpanFilter;
 pub(crate) use held::Held;
 pub(crate) use inherited::tags;
@@ -30,7 +32,7 @@ pub(crate) use overrides::Overrides;
 #[cfg(feature = "testing")]
 pub(crate) use place::alone;
 pub(crate) use place::{ProjectFor, Rules};
-pub(crate) use remote::{Propagation, Remote, RemoteRun};
+pub(crate) use remote::{Propagation, Remote};
 pub(crate) use sampling::Sampling;
 
 use opentelemetry::trace::SpanContext;

@@ -45,7 +45,26 @@ pub(crate) struct Shared {
     pub(super) came: Option<Arc<Self>>,
 }
 
+/// A span that has so many bytes of its own to hand down counts as one more in what is remembered.
+const WEIGHT: usize = 512;
+
+/// What a span counts as that hands so many bytes down.
+pub(super) fn weight(bytes: usize) -> u32 {
+    u32::try_from(1 + bytes / WEIGHT).unwrap_or(u32::MAX)
+}
+
 impl Shared {
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let project = match &self.project {
+            Some(Project::Name(name)) => name.len(),
+            Some(Project::Id(_)) | None => 0,
+        };
+        project
+            + self.metadata.members().len()
+            + self.tags.iter().map(|tag| size_of::<String>() + tag.len()).sum::<usize>()
+    }
+
     /// What a span and those above it pass on.
     pub(super) fn joined(own: &Self, above: Option<&Arc<Self>>) -> Self {
         let mut joined = own.clone();
@@ -169,6 +188,21 @@ impl Node {
 
     pub(crate) fn depth(&self) -> usize {
         self.depth as usize
+    }
+
+    /// What it counts as: what it shares with its parent counts there.
+    #[inline]
+    pub(super) fn weight(&self) -> u32 {
+        let (order, passed) = match &self.above {
+            Above::Node(parent) => (0, parent.shared.as_ref()),
+            Above::Order(order) => (order.capacity(), None),
+            Above::Nothing => (0, None),
+        };
+        let own = self.shared.as_ref().filter(|own| passed.is_none_or(|passed| !Arc::ptr_eq(own, passed)));
+        match (order, own) {
+            (0, None) => 1,
+            (order, own) => weight(order + own.map_or(0, |own| own.bytes())),
+        }
     }
 
     /// Whether it has no parent at all, here or elsewhere.

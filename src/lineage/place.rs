@@ -2,7 +2,7 @@
 
 use super::ids::Ids;
 use super::local_trace::{self, LocalTrace};
-use super::node::{Node, Shared};
+use super::node::{self, Node, Shared};
 use super::{Overrides, Remote, RunIds, Sampling, SpanKey};
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
 use opentelemetry_sdk::trace::SpanData;
@@ -67,6 +67,16 @@ pub(super) enum LeftOut {
     Top(Remote),
 }
 
+impl LeftOut {
+    fn weight(&self) -> u32 {
+        let (order, shared) = match self {
+            Self::Under { passed, .. } => (None, passed.as_ref()),
+            Self::Top(remote) => (remote.order.as_ref(), remote.shared.as_ref()),
+        };
+        node::weight(order.map_or(0, DottedOrder::capacity) + shared.map_or(0, |shared| shared.bytes()))
+    }
+}
+
 impl Default for Place {
     fn default() -> Self {
         Self::left_out(LeftOut::Top(Remote::default()))
@@ -76,6 +86,15 @@ impl Default for Place {
 impl Place {
     fn left_out(left_out: LeftOut) -> Self {
         Self::LeftOut(Arc::new(left_out))
+    }
+
+    /// What the span counts as in what is remembered: one, or more with much to hand down.
+    #[inline]
+    pub(super) fn weight(&self) -> u32 {
+        match self {
+            Self::Run(node) => node.weight(),
+            Self::LeftOut(left_out) => left_out.weight(),
+        }
     }
 
     /// What the runs below take over.

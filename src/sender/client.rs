@@ -113,7 +113,7 @@ impl Client {
             .with_event_limits(config.events);
         let checks = Checks::new(config.hooks(), notices.clone());
         let pending = config.selection.pending();
-        let watch = live.zip(pending).map(|(live, (after, _))| Watch::new(Arc::clone(live), after, config.open_spans));
+        let watch = live.zip(pending).map(|(live, (after, _))| Watch::new(Arc::clone(live), after));
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
         let worker = Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks)
             .map_err(thread)?
@@ -222,6 +222,11 @@ impl Client {
     /// Whether it does anything: `false` when tracing is switched off.
     pub fn is_enabled(&self) -> bool {
         self.inner.is_some()
+    }
+
+    /// What is told to the person who runs the application.
+    pub(crate) fn notices(&self) -> Option<Notices> {
+        self.inner.as_ref().map(|inner| inner.notices.clone())
     }
 
     /// Says what describes the process; the first call counts.

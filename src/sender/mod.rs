@@ -36,6 +36,7 @@ pub use client::Client;
 pub(crate) use encode::Shared;
 #[cfg(feature = "testing")]
 pub(crate) use multipart::Operation;
+pub(crate) use notice::{Notice, Notices};
 pub(crate) use queue::Work;
 #[cfg(feature = "testing")]
 pub(crate) use spool::{read as read_kept, Request as Kept};

@@ -31,6 +31,7 @@ pub(crate) enum Notice {
     Skipped,
     NoLocks,
     TraceFull,
+    DeepHeader,
 }
 
 impl Notice {

@@ -7,26 +7,34 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// So many may be watched although they have ended.
+const FEW: usize = 1024;
+
 /// All spans are watched for the same time, so those that started first are due first: however many
-/// there are, only the first one is looked at.
+/// there are, only the first one is looked at. Most have ended before they are due; whenever there are twice as many
+/// as were open the last time, those that have ended are let go.
 #[derive(Debug)]
 pub(super) struct Watch {
     live: Arc<Live>,
     after: Duration,
     started: VecDeque<Start>,
-    limit: usize,
+    /// With so many, those that have ended are let go.
+    clean_at: usize,
 }
 
 impl Watch {
-    pub(super) fn new(live: Arc<Live>, after: Duration, limit: usize) -> Self {
-        Self { live, after, started: VecDeque::new(), limit }
+    pub(super) fn new(live: Arc<Live>, after: Duration) -> Self {
+        Self { live, after, started: VecDeque::new(), clean_at: FEW }
     }
 
-    /// Watches a span. Beyond the limit it is not watched, and sent when it ends.
+    /// Watches a span. There are no more open ones than [`Live`] knows.
     pub(super) fn add(&mut self, start: Start) {
-        if self.started.len() < self.limit {
-            self.started.push_back(start);
+        if self.started.len() >= self.clean_at {
+            let live = &self.live;
+            self.started.retain(|start| live.is_open(start.key, &start.node));
+            self.clean_at = FEW.max(2 * self.started.len());
         }
+        self.started.push_back(start);
     }
 
     /// When the next span is due.
@@ -38,7 +46,7 @@ impl Watch {
     pub(super) fn next(&mut self, now: Instant) -> Option<(SpanData, Arc<Node>)> {
         while self.deadline()? <= now {
             let Start { key, node, .. } = self.started.pop_front()?;
-            if let Some(span) = self.live.post(key) {
+            if let Some(span) = self.live.post(key, &node) {
                 return Some((span, node));
             }
         }

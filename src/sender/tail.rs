@@ -1,6 +1,7 @@
 //! Traces that sampling leaves out unless there is an error in them: their runs wait here.
 
 use super::queue::{span_bytes, Placed};
+use crate::age_order::AgeOrder;
 use crate::lineage::Node;
 use crate::run::RunId;
 use opentelemetry::trace::Status;
@@ -22,8 +23,8 @@ pub(super) struct Tail {
     /// How many spans and roots wait.
     items: usize,
     traces: FxHashMap<RunId, Waiting>,
-    /// In the order they began. May name traces that are decided.
-    order: VecDeque<(Instant, RunId)>,
+    /// In the order they began.
+    order: AgeOrder<(Instant, RunId)>,
     /// Traces with an error, or that are over.
     ready: Vec<RunId>,
     decided: FxHashMap<RunId, bool>,
@@ -64,7 +65,7 @@ impl Tail {
             bytes: 0,
             items: 0,
             traces: FxHashMap::default(),
-            order: VecDeque::new(),
+            order: AgeOrder::default(),
             ready: Vec::new(),
             decided: FxHashMap::default(),
             decided_order: VecDeque::new(),
@@ -77,11 +78,13 @@ impl Tail {
         if let Some(&kept) = self.decided.get(&trace) {
             return Some((item, kept));
         }
-        let order = &mut self.order;
-        let waiting = self.traces.entry(trace).or_insert_with(|| {
-            order.push_back((now, trace));
-            Waiting::default()
-        });
+        let known = self.traces.len();
+        self.traces.entry(trace).or_default();
+        if self.traces.len() > known {
+            let traces = &self.traces;
+            self.order.push((now, trace), traces.len(), |(_, trace)| traces.contains_key(trace));
+        }
+        let waiting = self.traces.entry(trace).or_default();
         if let Undecided::Span(placed) = &item {
             let bytes = span_bytes(&placed.span);
             waiting.bytes += bytes;
@@ -104,7 +107,7 @@ impl Tail {
             }
         }
         while self.deadline().is_some_and(|deadline| deadline <= now) || self.bytes > self.byte_limit {
-            let (_, trace) = self.order.pop_front()?;
+            let (_, trace) = self.order.pop()?;
             if let Some(decided) = self.decide(trace) {
                 return Some(decided);
             }
@@ -114,13 +117,9 @@ impl Tail {
 
     /// When the next trace will have waited too long.
     pub(super) fn deadline(&mut self) -> Option<Instant> {
-        while let Some((since, trace)) = self.order.front() {
-            if self.traces.contains_key(trace) {
-                return since.checked_add(self.time);
-            }
-            self.order.pop_front();
-        }
-        None
+        let traces = &self.traces;
+        let (since, _) = self.order.first(|(_, trace)| traces.contains_key(trace))?;
+        since.checked_add(self.time)
     }
 
     /// The memory that all of them take.

@@ -81,9 +81,11 @@ pub(crate) struct Worker {
     parents_first: bool,
     /// Open spans that a check kept from being sent before they end.
     unposted: FxHashSet<RunId>,
-    /// Roots that go on with full traces: those that were sent without an end, and those whose end came first.
+    /// Roots that go on with full traces: those that were sent without an end, those whose end came first, and
+    /// those that a hook dropped and whose end is still to come.
     open_roots: FxHashSet<RunId>,
     ended_roots: FxHashSet<RunId>,
+    dropped_roots: FxHashSet<RunId>,
     placed: Vec<(HeldSpan, Arc<Node>)>,
     batch: OpenBatch,
     /// When the batch is finished at the latest.
@@ -167,6 +169,7 @@ impl Worker {
             unposted: FxHashSet::default(),
             open_roots: FxHashSet::default(),
             ended_roots: FxHashSet::default(),
+            dropped_roots: FxHashSet::default(),
             placed: Vec::new(),
             batch: OpenBatch::new(config.compression_level)?,
             due: None,

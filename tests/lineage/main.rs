@@ -4,5 +4,6 @@
 mod common;
 mod exporter;
 mod forest;
+mod late;
 mod limits;
 mod processor;

@@ -109,6 +109,9 @@ impl Worker {
         let mut run = self.converter.root(root, is_over);
         let verdict = self.checks.root(&mut run, root);
         if !self.passes(&verdict) {
+            if !is_over {
+                self.dropped_roots.insert(id);
+            }
             return;
         }
         if is_over {
@@ -123,7 +126,9 @@ impl Worker {
     pub(super) fn end_root(&mut self, root: &Arc<Node>) {
         let mut run = self.converter.root(root, true);
         if !self.open_roots.remove(&run.id()) {
-            self.ended_roots.insert(run.id());
+            if !self.dropped_roots.remove(&run.id()) {
+                self.ended_roots.insert(run.id());
+            }
             return;
         }
         if !self.checks.update(&mut run) {
