@@ -3,6 +3,7 @@
 use super::by_id::ById;
 use super::place::{Candidate, Place, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
+use crate::hooks::is_inside;
 use crate::padded::Padded;
 use crate::run::{Project, Timestamp};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -13,6 +14,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::panicking;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Traces are spread over this many maps by their ids, so that threads that work on different
@@ -69,6 +71,8 @@ struct Entry {
     opened: Option<Box<SpanData>>,
     /// Its run was sent while it was open.
     posted: bool,
+    /// It began in a destructor that a panic ran: its end there is none of the panic's doing.
+    unwinding: bool,
 }
 
 /// A span that was still open when everything ended.
@@ -92,6 +96,8 @@ pub(crate) enum Ending {
         opened: Option<Box<SpanData>>,
         /// It was sent while the span was open.
         posted: bool,
+        /// A panic ended it.
+        unwound: bool,
         /// A root that goes on with a full trace from this span on.
         new_root: Option<Arc<Node>>,
         /// Roots that went on with the trace, which is over now.
@@ -185,7 +191,7 @@ impl Live {
             }
             Slot::Vacant(slot) => slot.insert(spare.pop().unwrap_or_default()),
         };
-        let entry = Entry { place, opened: Some(span), posted: false };
+        let entry = Entry { place, opened: Some(span), posted: false, unwinding: panicking() };
         let before = if taken {
             trace.spans.get_mut(key.span_id).map(|before| std::mem::replace(before, entry))
         } else {
@@ -210,10 +216,11 @@ impl Live {
         }
         let settled = self.end_settled(key, span);
         settled.unwrap_or_else(|| {
-            let kept = self.filter.keeps(span);
+            // A span that a hook opened is left alone.
+            let kept = !is_inside() && self.filter.keeps(span);
             let overrides = Overrides::read(&span.attributes);
             let parent = SpanKey::of_parent(span, &overrides);
-            let project = self.ask(span, parent);
+            let project = if is_inside() { None } else { self.ask(span, parent) };
             let mut traces = self.lock(key);
             let trace = traces.traces.get_mut(&key.trace_id);
             let candidate =
@@ -229,11 +236,12 @@ impl Live {
             let opened = trace.spans.get_mut(key.span_id).and_then(|entry| entry.opened.take());
             let mut ending = Ending::LeftOut;
             if let Some(entry) = trace.spans.get_mut(key.span_id).filter(|_| kept) {
+                let unwound = panicking() && !entry.unwinding;
                 let candidate = Candidate { above: Some(&entry.place), ..candidate };
                 if let Some((place, new_root)) = self.placer.place(&candidate, Remote::default) {
                     entry.place = place;
                     if let Some(node) = entry.place.run().cloned() {
-                        ending = Ending::Run { node, opened, posted: false, new_root, roots: Vec::new() };
+                        ending = Ending::Run { node, opened, posted: false, unwound, new_root, roots: Vec::new() };
                     }
                 }
             }
@@ -252,13 +260,14 @@ impl Live {
         let entry = trace.spans.get_mut(key.span_id)?;
         let node = Arc::clone(entry.place.run()?);
         let opened = entry.opened.take()?;
+        let unwound = panicking() && !entry.unwinding;
         let (posted, roots) = (entry.posted, end_trace(&node, span));
         let closed = self.close(key, trace);
         let is_over = trace.open == 0;
         self.forget(key, traces, is_over, closed.is_some());
         // Memory is given back here, without the lock.
         drop(closed);
-        Some(Ending::Run { node, opened: Some(opened), posted, new_root: None, roots })
+        Some(Ending::Run { node, opened: Some(opened), posted, unwound, new_root: None, roots })
     }
 
     fn end_unseen(&self, candidate: &Candidate<'_>) -> Ending {
@@ -266,7 +275,10 @@ impl Live {
             return Ending::NotSampled;
         };
         match place.run().cloned() {
-            Some(node) => Ending::Run { node, opened: None, posted: false, new_root, roots: Vec::new() },
+            Some(node) => {
+                let unwound = panicking();
+                Ending::Run { node, opened: None, posted: false, unwound, new_root, roots: Vec::new() }
+            }
             None => Ending::LeftOut,
         }
     }

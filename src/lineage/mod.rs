@@ -19,6 +19,7 @@ mod place;
 mod remote;
 mod sampling;
 
+pub(crate) use filter::is_gen_ai_name;
 pub use filter::SpanFilter;
 pub(crate) use held::Held;
 pub(crate) use inherited::tags;

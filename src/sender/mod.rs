@@ -1,6 +1,7 @@
 //! Getting runs to LangSmith: queue, batches, requests, and an account of each run.
 
 mod batch;
+mod bubble;
 mod checks;
 mod circuit;
 mod client;

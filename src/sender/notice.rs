@@ -1,7 +1,7 @@
 //! What is told to the person who runs the application: each thing once, in one line.
 
 use crate::lineage::LocalTrace;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ pub(crate) enum Notice {
     SpoolFailed,
     Rejected,
     TraceFull,
+    InnerSpan,
 }
 
 /// Remembers what has been told. Everything later is only counted.
@@ -32,6 +33,8 @@ pub(crate) struct Notices(Arc<Told>);
 struct Told {
     /// One bit a [`Notice`].
     notices: AtomicU32,
+    /// A hook has opened a span.
+    inner_span: AtomicBool,
     /// Lines that may not be written yet.
     writing: Mutex<Vec<JoinHandle<()>>>,
     /// Why the last request failed.
@@ -84,6 +87,21 @@ impl Notices {
                 trace.id(),
             )
         });
+    }
+
+    /// A hook has opened a span. This is told when the sender's thread comes by.
+    pub(crate) fn note_inner_span(&self) {
+        self.0.inner_span.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn tell_inner_span(&self) {
+        if self.0.inner_span.load(Ordering::Relaxed) {
+            self.warn(Notice::InnerSpan, || {
+                "a hook opens spans, such as that of SpanFilter::from_fn or Config::with_project_for: those are left \
+                 alone and become no runs; take the instrumentation out of what the hook calls"
+                    .into()
+            });
+        }
     }
 
     /// Waits a moment until all lines are written: a program that ends takes its threads with it.
