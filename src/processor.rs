@@ -4,9 +4,10 @@ use crate::config::{Config, PendingRuns, FLUSH_TIMEOUT};
 use crate::convert::Origin;
 use crate::error::{sdk_error, ConfigError};
 use crate::handle::Handle;
+use crate::hooks::is_inside;
 use crate::lineage::{Ending, Live, Node, Opened, SpanKey};
 use crate::sender::{Client, Work};
-use opentelemetry::trace::Span as _;
+use opentelemetry::trace::{Span as _, Status};
 use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
@@ -79,6 +80,10 @@ impl SpanProcessor for LangSmithSpanProcessor {
         if !context.is_sampled() || !self.client.is_enabled() || self.live.ignores(context, parent) {
             return;
         }
+        if is_inside() {
+            self.client.note_inner_span();
+            return;
+        }
         let mut exported = span.exported_data();
         let Some(started) = &mut exported else { return };
         // It is large, and each way moves it but once: to assign it would be to move it twice.
@@ -105,7 +110,11 @@ impl SpanProcessor for LangSmithSpanProcessor {
             match self.live.end(&span) {
                 Ending::LeftOut => {}
                 Ending::NotSampled => self.client.count_not_sampled(1),
-                Ending::Run { node, opened, posted, new_root, roots } => {
+                Ending::Run { node, opened, posted, unwound, new_root, roots } => {
+                    // This is a copy, and other processors see what the application said.
+                    if unwound && span.status == Status::Unset {
+                        span.status = Status::error("panicked");
+                    }
                     let span = match opened {
                         // From start to end it stays in one box.
                         Some(mut opened) => {

@@ -1,6 +1,6 @@
 //! Files that belong to a run: how they come as text, and what they may be called.
 
-use crate::run::Attachment;
+use crate::run::{attachment::free_name, Attachment};
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::Engine;
@@ -48,24 +48,6 @@ pub(super) fn add(attachments: &mut Vec<Attachment>, name: &str, mime_type: &str
     attachments.push(Attachment { name, mime_type: safe_mime_type(mime_type), content });
 }
 
-/// Adds a file that a message refers to, so that it keeps its name: one that has it gets another.
-pub(super) fn add_referred(attachments: &mut Vec<Attachment>, attachment: Attachment) {
-    if let Some(other) = attachments.iter().position(|other| other.name == attachment.name) {
-        attachments[other].name = free_name(attachments, attachment.name.clone());
-    }
-    attachments.push(attachment);
-}
-
-fn free_name(attachments: &[Attachment], name: String) -> String {
-    let taken = |name: &str| attachments.iter().any(|other| other.name == name);
-    // Where there are many they are numbered through, so that none of them is searched for long.
-    let first = if attachments.len() < 100 { 2 } else { attachments.len() };
-    std::iter::once(name.clone())
-        .chain((first..first + 10_000).map(|number| format!("{name}_{number}")))
-        .find(|name| !taken(name))
-        .unwrap_or(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,16 +83,6 @@ mod tests {
         assert_eq!(names(&["a.b/c é.pdf", "a\"\r\n", ""]), ["a_b_c é_pdf", "a___", "attachment"]);
         assert_eq!(names(&["a", "a", "a_2", "a"]), ["a", "a_2", "a_2_2", "a_3"]);
         assert_eq!(names(&[&"ü".repeat(1000)])[0].chars().count(), 100);
-    }
-
-    #[test]
-    fn keeps_the_name_that_a_message_refers_to() {
-        let mut attachments = Vec::new();
-        add(&mut attachments, "input_1_image", "image/png", vec![1]);
-        let referred = Attachment { name: "input_1_image".into(), mime_type: "image/png".into(), content: vec![2] };
-        add_referred(&mut attachments, referred.clone());
-        assert_eq!(attachments[1], referred);
-        assert_eq!((attachments[0].name.as_str(), &*attachments[0].content), ("input_1_image_2", &[1][..]));
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub(super) fn set(draft: &mut Draft, side: Side, messages: &mut Messages, beside
 pub(super) fn settle_instructions(draft: &mut Draft) {
     let Some(instructions) = &draft.instructions else { return };
     if draft.inputs.is_some() {
+        if draft.hide.inputs {
+            return;
+        }
         let metadata = &mut draft.extra.metadata;
         match joined_text(instructions) {
             Some(text) => metadata.insert_raw("gen_ai.system_instructions", &text),
@@ -83,6 +86,6 @@ pub(super) fn note(draft: &mut Draft<'_>, messages: &mut Messages) {
         draft.extra.metadata.insert_bool("conversation_compacted", true);
     }
     for attachment in messages.take_attachments() {
-        super::attachment::add_referred(draft.attachments, attachment);
+        crate::run::attachment::add_referred(draft.attachments, attachment);
     }
 }

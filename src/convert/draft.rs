@@ -4,6 +4,7 @@ use super::frame::is_blank;
 use super::messages::{History, Messages, Side};
 use super::options::Options;
 use super::usage::Usage;
+use crate::hooks::Hide;
 use crate::json::{scan, write_attribute, write_f64, write_string, Json, Name, Object};
 use crate::run::{Attachment, Extra, Feedback, Run, RunId, RunType, Timestamp};
 use opentelemetry::Value;
@@ -88,6 +89,8 @@ const MUCH: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Draft<'o> {
     pub(super) options: &'o Options,
+    /// What is not sent, nor said in another place.
+    pub(super) hide: Hide,
     run_type: (TypeRank, RunType),
     names: [Option<Cow<'static, str>>; 5],
     pub(super) inputs: Option<Json>,
@@ -157,11 +160,12 @@ impl<'o> Draft<'o> {
         usage: &'o mut Usage,
         run: &'o mut Run,
         started: Timestamp,
-        options: &'o Options,
+        (options, hide): (&'o Options, Hide),
     ) -> Self {
         let Run { extra, tags, attachments, feedback, .. } = run;
         Self {
             options,
+            hide,
             run_type: (TypeRank::Nothing, RunType::Chain),
             names: [None, None, None, None, None],
             inputs: None,

@@ -177,6 +177,15 @@ impl Frame {
         members.add_other(attributes, Member { hash, ..Member::new(attribute, NONE, target) });
     }
 
+    /// Passes over attributes that no convention knows, if `leave` says so.
+    pub(super) fn leave_unknown(&mut self, attributes: &[KeyValue], leave: fn(&KeyValue) -> bool) {
+        for member in &mut self.rest.list {
+            if leave(&attributes[member.attribute as usize]) {
+                member.attribute = NONE;
+            }
+        }
+    }
+
     fn clear(&mut self) {
         for slot in &self.used {
             self.places[*slot as usize] = NONE;

@@ -74,7 +74,9 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
     let failed = peek(view, "function_tool.is_error").and_then(flag);
     take_if(view, "function_tool.is_error", |_| failed.is_some());
     take_if(view, "function_tool.output", |value| {
-        if failed == Some(true) {
+        if failed == Some(true) && draft.hide.outputs {
+            draft.failed.get_or_insert_with(|| "error".into());
+        } else if failed == Some(true) {
             let text = value.as_str().into_owned();
             match &mut draft.error_type {
                 // The text says more than the `tool_error` that every error of a tool is.

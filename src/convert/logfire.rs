@@ -96,6 +96,10 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
     for (key, name) in [(Key::Metrics, "logfire.metrics"), (Key::RawUsage, "gen_ai.usage.raw")] {
         view.take_if(key, |value| insert_any(metadata, name, value));
     }
+    if draft.hide.inputs && view.peek_text(Key::Template).is_none_or(|template| template.contains('{')) {
+        // The arguments stand in it.
+        view.take(Key::Message);
+    }
     view.rename(Key::Message, metadata, "message");
     if let Some(tags) = view.take(Key::Tags) {
         draft.tags(tags);
@@ -121,6 +125,10 @@ fn arguments(view: &mut View<'_, '_>, draft: &mut Draft) {
     let is_own = draft.inputs.is_none() && !draft.extra.metadata.contains("gen_ai.operation.name");
     let schema = view.peek_text(Key::Schema).and_then(scan::object).and_then(Members::read);
     let properties = schema.and_then(|schema| schema.get("properties")).and_then(Members::read);
+    if let (true, Some(properties)) = (draft.hide.inputs, &properties) {
+        let is_hidden = |name: &str| properties.get(name).is_some() && !name.contains('.');
+        view.take_unknown(Some(Key::SpanType.into()), |name, _| is_hidden(name));
+    }
     let (true, Some(properties)) = (is_own && draft.options.function_args == FunctionArgs::Inputs, properties) else {
         return;
     };

@@ -2,6 +2,8 @@
 
 use super::draft::TypeRank;
 use super::encoded;
+use super::hidden;
+use super::tracing_fields::is_argument;
 use super::frame::{attributes, is_empty, Convention, View};
 use super::messages::{write_documents, write_tools, Members};
 use super::usage::Count;
@@ -71,6 +73,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 /// The values that applications and `MLflow` itself give a span are JSON as well. Those that the request
 /// has too are parameters of the call.
 fn others(view: &mut View<'_, '_>, request: &Members<'_>, draft: &mut Draft) {
+    let hides_arguments = hidden::hides_arguments(draft);
     let extra = &mut *draft.extra;
     let mut insert = |name: &str, value: &Value| {
         let Value::String(text) = value else { return false };
@@ -88,7 +91,7 @@ fn others(view: &mut View<'_, '_>, request: &Members<'_>, draft: &mut Draft) {
             }
         }
     };
-    view.take_unknown(None, &mut insert);
+    view.take_unknown(None, |name, value| !(hides_arguments && is_argument(name)) && insert(name, value));
     for key in [Key::RequestId, Key::Function, Key::LogLevel, Key::Format] {
         view.take_if(key, |value| insert(KEYS[usize::from(key)], value));
     }

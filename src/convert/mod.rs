@@ -6,7 +6,6 @@
 
 mod anthropic;
 mod attachment;
-mod bubble;
 mod chat;
 mod counted;
 mod describe;
@@ -18,6 +17,7 @@ mod frame;
 mod genai;
 mod genai_old;
 mod genkit;
+mod hidden;
 mod google_adk;
 mod langfuse;
 mod langsmith;
@@ -42,7 +42,6 @@ use crate::hooks::Hide;
 use crate::json::{name, Name, Object, Ready};
 use crate::lineage::{Node, Orders};
 use crate::run::{shorten_name, DottedOrder, Project, Run, RunType, Timestamp};
-use bubble::Bubble;
 pub(crate) use counted::is_counted;
 use describe::{describe, Written};
 use draft::{with_member, Draft, Memory};
@@ -56,6 +55,18 @@ pub use options::{FunctionArgs, InputTokens, NamePolicy};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use usage::{Usage, UsageContext};
+
+/// The attributes that conventions know by their whole names.
+#[cfg(feature = "testing")]
+pub(crate) fn attribute_names() -> impl Iterator<Item = &'static str> {
+    CONVENTIONS.iter().flat_map(|convention| convention.keys).copied()
+}
+
+/// How the names of those begin that they know as families.
+#[cfg(feature = "testing")]
+pub(crate) fn attribute_families() -> impl Iterator<Item = &'static str> {
+    CONVENTIONS.iter().flat_map(|convention| convention.families).copied()
+}
 
 /// All conventions, strongest first. To add one, add a file and a line.
 const CONVENTIONS: &[Convention] = &[
@@ -119,6 +130,14 @@ impl Origin {
     }
 }
 
+/// Whether the counts that a run is made with are those that it is sent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counts {
+    Certain,
+    /// A hook may drop the run or change them.
+    Open,
+}
+
 /// Converts spans, one after the other, in memory that it keeps.
 #[derive(Debug)]
 pub(crate) struct Converter {
@@ -131,24 +150,22 @@ pub(crate) struct Converter {
     usage: Usage,
     written: Written,
     orders: Orders,
-    bubble: Bubble,
+    counts: Counts,
 }
 
 impl Converter {
-    /// `bubble_io` is [`Config::with_bubble_io`](crate::Config::with_bubble_io).
-    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide, bubble_io: Option<bool>) -> Self {
-        let (event_limits, bubble) = (EventLimits::default(), Bubble::new(bubble_io));
+    pub(crate) fn new(origin: Arc<OnceLock<Origin>>, options: Options, hide: Hide, counts: Counts) -> Self {
         Self {
             origin,
             options,
-            event_limits,
+            event_limits: EventLimits::default(),
             hide,
             frame: Frame::default(),
             memory: Memory::default(),
             usage: Usage::default(),
             written: Written::default(),
             orders: Orders::default(),
-            bubble,
+            counts,
         }
     }
 
@@ -159,9 +176,7 @@ impl Converter {
 
     /// Makes a run of a span that has ended. `interrupted` says that the span never did.
     pub(crate) fn convert(&mut self, span: &SpanData, node: &Node, interrupted: bool) -> Box<Run> {
-        let mut run = self.run(span, node, interrupted);
-        self.bubble.pass(&mut run, node);
-        run
+        self.run(span, node, interrupted)
     }
 
     /// Makes a run of a span that is still open.
@@ -199,11 +214,14 @@ impl Converter {
         let mut boxed = memory.run.take().unwrap_or_else(|| Box::new(Run::empty()));
         let run = &mut *boxed;
         usage.clear();
-        let mut draft = Draft::new(memory, usage, run, node.start(), &self.options);
+        let mut draft = Draft::new(memory, usage, run, node.start(), (&self.options, self.hide));
         draft.interrupted = interrupted;
         written.identify(span, node, draft.extra);
 
         frame.read(attributes);
+        if self.hide.inputs || self.hide.outputs {
+            frame.leave_unknown(attributes, hidden::may_repeat);
+        }
         if draft.options.feedback {
             feedback::take_attributes(&mut frame.view(attributes, 0), &mut draft);
         }
@@ -227,7 +245,7 @@ impl Converter {
         if has_events || draft.first_token.is_some() {
             events::rest(&span.events, self.event_limits, &mut draft);
         }
-        keep_left(frame, self.hide, attributes, &mut draft);
+        keep_left(frame, attributes, &mut draft);
         describe(span, node, written, draft.extra);
         let origin = self.origin.get();
         if node.is_first_here() {
@@ -235,7 +253,7 @@ impl Converter {
                 draft.extra.metadata.append(&origin.metadata);
             }
         }
-        add_usage(&mut draft, node);
+        add_usage(&mut draft, node, self.counts);
         let dotted_order = self.orders.of(node);
         keep_placement(&dotted_order, &mut draft);
         let error = status::error(span, &mut draft);
@@ -270,7 +288,8 @@ impl Converter {
 
 /// What nobody took: the arguments of a function are its inputs, the rest is metadata. Where inputs
 /// or outputs are hidden, other ways to say the same are left out as well.
-fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Draft<'_>) {
+fn keep_left(frame: &Frame, attributes: &[KeyValue], draft: &mut Draft<'_>) {
+    let hide = draft.hide;
     let hides_known = hide.inputs || hide.outputs;
     let metadata = &mut draft.extra.metadata;
     let keep = |metadata: &mut Object, left: Left, written: Option<Ready<'_>>, attribute: &KeyValue| {
@@ -299,7 +318,7 @@ fn keep_left(frame: &Frame, hide: Hide, attributes: &[KeyValue], draft: &mut Dra
         let name = attribute.key.as_str();
         // Functions have arguments called `metadata`, too.
         let is_free = left == Left::Unknown || name == "metadata";
-        if !(has_arguments && is_free && tracing_fields::is_argument(attribute)) {
+        if !(has_arguments && is_free && tracing_fields::is_argument(name)) {
             keep(metadata, left, written, attribute);
             return;
         }
@@ -419,7 +438,7 @@ fn enriched(span: &SpanData, draft: &Draft<'_>) -> Option<Cow<'static, str>> {
 /// Counts stand in the metadata, and in the outputs of a model's call too. LangSmith adds up what
 /// stands below a run, so what an agent counts itself goes by another name, and so does what a run
 /// counts that has counts below it: a framework's call of a model around its client's.
-fn add_usage(draft: &mut Draft<'_>, node: &Node) {
+fn add_usage(draft: &mut Draft<'_>, node: &Node, counts: Counts) {
     if draft.usage.is_empty() {
         return;
     }
@@ -442,7 +461,9 @@ fn add_usage(draft: &mut Draft<'_>, node: &Node) {
         draft.extra.metadata.insert_raw("ls_aggregated_usage", usage);
         return;
     }
-    node.count_for_those_above();
+    if counts == Counts::Certain {
+        node.count_for_those_above();
+    }
     draft.extra.metadata.insert_raw(name!("usage_metadata"), usage);
     if draft.run_type() == RunType::Llm {
         if let Some(outputs) = draft.outputs.take() {

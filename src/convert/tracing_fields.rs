@@ -58,8 +58,8 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
 }
 
 /// Whether an attribute that nobody took is an argument: names of arguments have no dots.
-pub(super) fn is_argument(attribute: &KeyValue) -> bool {
-    !attribute.key.as_str().contains('.')
+pub(super) fn is_argument(name: &str) -> bool {
+    !name.contains('.')
 }
 
 pub(super) fn insert_argument(object: &mut Object, attribute: &KeyValue) {

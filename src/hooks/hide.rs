@@ -5,6 +5,26 @@ use crate::run::Run;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+/// Parameters of a call that stand among its inputs, too.
+const REPEATED: [&str; 16] = [
+    "contents",
+    "documents",
+    "functions",
+    "input",
+    "inputs",
+    "instructions",
+    "messages",
+    "prompt",
+    "prompts",
+    "query",
+    "system",
+    "systemInstruction",
+    "system_instruction",
+    "system_instructions",
+    "tool_definitions",
+    "tools",
+];
+
 /// What of every run is not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hide {
@@ -19,6 +39,11 @@ impl Hide {
         for (hidden, field) in [(self.inputs, &mut run.inputs), (self.outputs, &mut run.outputs)] {
             if hidden && field.is_some() {
                 *field = Some(Json::from_trusted("{}".into()));
+            }
+        }
+        if self.inputs {
+            for name in REPEATED {
+                run.extra.invocation_params.remove(name);
             }
         }
         if self.inputs || self.outputs {

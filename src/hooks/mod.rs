@@ -2,9 +2,11 @@
 //! what is to be hidden is hidden, and what is left is redacted. In this order, so that nothing a hook
 //! adds escapes the rules.
 
+mod call;
 mod hide;
 mod on_run;
 
+pub(crate) use call::{call, is_inside, silence, BuiltUnder};
 pub(crate) use hide::Hide;
 pub(crate) use on_run::Hook;
 pub use on_run::OnRun;
@@ -32,13 +34,23 @@ impl Hooks {
         self.on_run.is_none() && self.hide == Hide::default()
     }
 
+    /// Whether what comes out of [`Self::conceal`] may be something else than what went in.
+    pub(crate) fn conceals(&self) -> bool {
+        #[cfg(feature = "redact")]
+        if self.redaction.is_some() {
+            return true;
+        }
+        self.hide != Hide::default()
+    }
+
     /// Hides and redacts. Says whether all rules could be followed; where one could not, the field
     /// is hidden.
     pub(crate) fn conceal(&mut self, run: &mut Run) -> bool {
         self.hide.apply(run);
         #[cfg(feature = "redact")]
         if let Some(redaction) = &mut self.redaction {
-            return redaction.apply(run);
+            // Functions in it are the application's.
+            return if redaction.has_functions() { call::within(|| redaction.apply(run)) } else { redaction.apply(run) };
         }
         true
     }

@@ -1,7 +1,7 @@
 //! The application's own look at each run.
 
+use super::call::{call, Panicked};
 use crate::run::Run;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 /// What the hook of [`Config::with_on_run`](crate::Config::with_on_run) wants to happen to a run.
@@ -34,22 +34,19 @@ impl From<()> for OnRun {
 #[derive(Clone)]
 pub(crate) struct Hook(Arc<dyn Fn(&mut Run) -> OnRun + Send + Sync>);
 
-/// It panicked: what it was to change or to hide is still in the run.
-pub(crate) struct Panicked;
-
 impl Hook {
     pub(crate) fn new<T: Into<OnRun>>(hook: impl Fn(&mut Run) -> T + Send + Sync + 'static) -> Self {
         Self(Arc::new(move |run| hook(run).into()))
     }
 
     /// Shows it a run. Whatever it does, an exchange for another run included, the run stays where it
-    /// was.
+    /// was. If it panics, what it was to change or to hide is still in the run.
     pub(crate) fn ask(&self, run: &mut Run) -> Result<OnRun, Panicked> {
         let place = (run.dotted_order.clone(), run.start, run.project.clone());
-        let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(run)));
+        let answer = call(|| (self.0)(run));
         (run.dotted_order, run.start, run.project) = place;
         run.end = run.end.map(|end| end.max(run.start));
-        answer.map_err(|_| Panicked)
+        answer
     }
 }
 

@@ -62,6 +62,18 @@ impl Json {
         Self(text)
     }
 
+    /// The object without a member. `None` for what is no object.
+    pub(crate) fn without(self, name: &str) -> Option<Self> {
+        if !self.0.contains(name) {
+            return Some(self);
+        }
+        let mut object = Object::from_json(&self.0)?;
+        object.remove(name);
+        let mut text = String::with_capacity(self.0.len());
+        object.write_to(&mut text);
+        Some(Self(text))
+    }
+
     pub(crate) fn is_object(&self) -> bool {
         self.0.trim_start().starts_with('{')
     }

@@ -5,6 +5,7 @@ mod traces;
 use self::traces::{Entry, Forgotten, Trace, Traces};
 use super::place::{Candidate, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
+use crate::hooks::is_inside;
 use crate::padded::Padded;
 use crate::run::{Project, Timestamp};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -13,6 +14,7 @@ use opentelemetry_sdk::trace::SpanData;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::panicking;
 use std::time::{Instant, SystemTime};
 
 /// Traces are spread over this many maps by their ids, so that threads that work on different
@@ -57,6 +59,8 @@ pub(crate) enum Ending {
         opened: Option<Box<SpanData>>,
         /// It was sent while the span was open.
         posted: bool,
+        /// A panic ended it.
+        unwound: bool,
         /// A root that goes on with a full trace from this span on.
         new_root: Option<Arc<Node>>,
         /// Roots that went on with the trace, which is over now.
@@ -140,7 +144,7 @@ impl Live {
             watch(node);
         }
         let weight = place.weight();
-        let entry = Entry { place, opened: Some(span), weight, posted: false };
+        let entry = Entry { place, opened: Some(span), weight, posted: false, unwinding: panicking() };
         let trace = match slot {
             Slot::Occupied(trace) => trace.into_mut(),
             Slot::Vacant(slot) => slot.insert(spare.pop().unwrap_or_default()),
@@ -165,10 +169,11 @@ impl Live {
         }
         let settled = self.end_settled(key, span);
         settled.unwrap_or_else(|| {
-            let kept = self.filter.keeps(span);
+            // A span that a hook opened is left alone.
+            let kept = !is_inside() && self.filter.keeps(span);
             let overrides = Overrides::read(&span.attributes);
             let parent = SpanKey::of_parent(span, &overrides);
-            let project = self.ask(span, parent);
+            let project = if is_inside() { None } else { self.ask(span, parent) };
             let mut traces = self.lock(key);
             let trace = traces.traces.get_mut(&key.trace_id);
             let candidate =
@@ -183,11 +188,12 @@ impl Live {
             let (opened, weight) = (entry.opened.take(), entry.weight);
             let mut ending = Ending::LeftOut;
             if kept {
+                let unwound = panicking() && !entry.unwinding;
                 let candidate = Candidate { above: Some(&entry.place), ..candidate };
                 if let Some((place, new_root)) = self.placer.place(&candidate, Remote::default) {
                     entry.place = place;
                     if let Some(node) = entry.place.run().cloned() {
-                        ending = Ending::Run { node, opened, posted: false, new_root, roots: Vec::new() };
+                        ending = Ending::Run { node, opened, posted: false, unwound, new_root, roots: Vec::new() };
                     }
                 }
             }
@@ -205,11 +211,12 @@ impl Live {
         let entry = trace.ending(key.span_id, span)?;
         let node = Arc::clone(entry.place.run()?);
         let opened = entry.opened.take()?;
+        let unwound = panicking() && !entry.unwinding;
         let (posted, weight, roots) = (entry.posted, entry.weight, end_trace(&node, span));
         let mut gone = Forgotten::default();
         let finished = trace.close(key.span_id, &mut gone);
         self.forget(key, weight, finished, gone, traces);
-        Some(Ending::Run { node, opened: Some(opened), posted, new_root: None, roots })
+        Some(Ending::Run { node, opened: Some(opened), posted, unwound, new_root: None, roots })
     }
 
     fn end_unseen(&self, candidate: &Candidate<'_>) -> Ending {
@@ -217,7 +224,10 @@ impl Live {
             return Ending::NotSampled;
         };
         match place.run().cloned() {
-            Some(node) => Ending::Run { node, opened: None, posted: false, new_root, roots: Vec::new() },
+            Some(node) => {
+                let unwound = panicking();
+                Ending::Run { node, opened: None, posted: false, unwound, new_root, roots: Vec::new() }
+            }
             None => Ending::LeftOut,
         }
     }

@@ -21,6 +21,7 @@ mod remote;
 mod sampling;
 
 pub(crate) use baggage::Allowed;
+pub(crate) use filter::is_gen_ai_name;
 pub use filter::SpanFilter;
 pub(crate) use held::Held;
 pub(crate) use inherited::tags;

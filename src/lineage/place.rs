@@ -4,9 +4,9 @@ use super::ids::Ids;
 use super::local_trace::{self, LocalTrace};
 use super::node::{self, Node, Shared};
 use super::{Overrides, Remote, RunIds, Sampling, SpanKey};
+use crate::hooks::call;
 use crate::run::{DottedOrder, Project, RunId, Timestamp};
 use opentelemetry_sdk::trace::SpanData;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ impl std::fmt::Debug for ProjectFor {
 impl ProjectFor {
     fn ask(&self, span: &SpanData) -> Option<Project> {
         // A hook that panics has no answer.
-        let name = catch_unwind(AssertUnwindSafe(|| (self.0)(span))).ok()??;
+        let name = call(|| (self.0)(span)).ok()??;
         let name = name.trim();
         (1..=MAX_PROJECT).contains(&name.len()).then(|| Project::Name(name.into()))
     }

@@ -48,6 +48,10 @@ impl Redaction {
         }
     }
 
+    pub(crate) fn has_functions(&self) -> bool {
+        !self.functions.is_empty()
+    }
+
     /// Takes out of a run what the rules say. `false`: a rule failed, and cost a field.
     pub(crate) fn apply(&mut self, run: &mut Run) -> bool {
         let before = self.failures.load(Ordering::Relaxed);

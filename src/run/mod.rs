@@ -1,5 +1,6 @@
 //! The wire model: what LangSmith calls a run. No conversion happens here.
 
+pub(crate) mod attachment;
 mod builder;
 mod dotted_order;
 mod error;
@@ -19,6 +20,7 @@ pub use id::RunId;
 pub use run_type::{ParseRunTypeError, RunType};
 pub use usage::UsageMetadata;
 
+pub(crate) use attachment::Attachment;
 pub(crate) use feedback::Feedback;
 pub(crate) use time::Timestamp;
 
@@ -80,15 +82,6 @@ impl Extra {
         self.otel.append(&other.otel);
         self.runtime.append(&other.runtime);
     }
-}
-
-/// A file that belongs to a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Attachment {
-    /// Without `.`, which separates the words of a part's name.
-    pub(crate) name: String,
-    pub(crate) mime_type: String,
-    pub(crate) content: Vec<u8>,
 }
 
 impl Run {

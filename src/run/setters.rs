@@ -164,6 +164,21 @@ impl Run {
         self.attachments.retain(|attachment| keep(&attachment.name, &attachment.mime_type));
     }
 
+    /// Whether LangSmith adds its counts of tokens to those of the trace.
+    pub(crate) fn is_counted(&self) -> bool {
+        let outputs = self.outputs.as_ref().filter(|_| self.run_type == RunType::Llm);
+        self.extra.metadata.contains("usage_metadata")
+            || outputs.is_some_and(|outputs| outputs.as_str().contains("\"usage_metadata\""))
+    }
+
+    /// Its counts are those of runs below it: they are shown, and not added up once more.
+    pub(crate) fn aggregate_counts(&mut self) {
+        if let Some(usage) = self.take_metadata("usage_metadata") {
+            self.extra.metadata.insert_raw("ls_aggregated_usage", usage.as_str());
+        }
+        self.outputs = self.outputs.take().and_then(|outputs| outputs.without("usage_metadata"));
+    }
+
     /// Leaves nothing of it but its name, its type, its times, its place, and that it failed.
     pub(crate) fn strip(&mut self, why: &str) {
         self.tags.clear();

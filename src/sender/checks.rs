@@ -1,6 +1,7 @@
 //! The last look at a run before it is encoded: it may be changed, redacted, or left out. Where one is
 //! left out, the tree stays whole.
 
+use super::bubble::{Bubble, Risen};
 use super::notice::{Notice, Notices};
 use crate::hooks::{Hooks, OnRun};
 use crate::lineage::Node;
@@ -24,6 +25,7 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Checks {
     hooks: Hooks,
+    bubble: Bubble,
     /// Nothing is to be done, so nothing is done.
     idle: bool,
     notices: Notices,
@@ -34,12 +36,23 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(hooks: Hooks, notices: Notices) -> Self {
-        Self { idle: hooks.is_empty(), hooks, notices, gone: Recent::default(), said: Recent::default() }
+    /// `bubble_io` is [`Config::with_bubble_io`](crate::Config::with_bubble_io).
+    pub(super) fn new(hooks: Hooks, notices: Notices, bubble_io: Option<bool>) -> Self {
+        let (idle, bubble) = (hooks.is_empty(), Bubble::new(bubble_io));
+        Self { idle, hooks, bubble, notices, gone: Recent::default(), said: Recent::default() }
     }
 
-    /// Looks at the run of a span.
+    /// Looks at the run of a span. What it hands to its root is what is left of it then.
     pub(super) fn span(&mut self, run: &mut Run, node: &Node) -> Verdict {
+        let risen = self.bubble.fill(run, node);
+        let verdict = self.look(run, node, risen);
+        if let Verdict::Send = verdict {
+            self.bubble.note(run, node);
+        }
+        verdict
+    }
+
+    fn look(&mut self, run: &mut Run, node: &Node, risen: Risen) -> Verdict {
         if self.idle {
             return Verdict::Send;
         }
@@ -50,7 +63,12 @@ impl Checks {
             Some(reason) => Verdict::Replace(reason),
         };
         self.say(node);
-        self.finish(run, &verdict);
+        self.finish(run, &verdict, risen);
+        if let (Verdict::Send, Some(_)) = (&verdict, &self.hooks.on_run) {
+            if run.is_counted() {
+                node.count_for_those_above();
+            }
+        }
         verdict
     }
 
@@ -65,7 +83,7 @@ impl Checks {
             return false;
         }
         self.say(node);
-        self.finish(run, &Verdict::Send);
+        self.finish(run, &Verdict::Send, Risen::default());
         true
     }
 
@@ -73,7 +91,7 @@ impl Checks {
     /// out, but it may come to say nothing.
     pub(super) fn root(&mut self, run: &mut Run, root: &Node) -> Verdict {
         root.say();
-        self.span(run, root)
+        self.look(run, root, Risen::default())
     }
 
     /// Looks at a run without a span.
@@ -94,7 +112,7 @@ impl Checks {
             // The run itself is among them: a second part of it comes to what was sent.
             self.said.extend(run.dotted_order.ids());
         }
-        self.finish(run, &verdict);
+        self.finish(run, &verdict, Risen::default());
         verdict
     }
 
@@ -110,7 +128,7 @@ impl Checks {
         }
         self.move_up(run);
         let verdict = self.ask(run).map_or(Verdict::Send, Verdict::Replace);
-        self.finish(run, &verdict);
+        self.finish(run, &verdict, Risen::default());
         true
     }
 
@@ -140,7 +158,7 @@ impl Checks {
         }
     }
 
-    fn finish(&mut self, run: &mut Run, verdict: &Verdict) {
+    fn finish(&mut self, run: &mut Run, verdict: &Verdict, risen: Risen) {
         match verdict {
             Verdict::Replace(DropReason::Hook) => run.strip("by the hook of with_on_run"),
             Verdict::Replace(_) => {
@@ -150,7 +168,7 @@ impl Checks {
             }
             Verdict::Send | Verdict::Drop(_) => {}
         }
-        if !self.hooks.conceal(run) {
+        if !self.conceal(run, risen) {
             self.notices.warn(Notice::Redaction, || {
                 format!(
                     "a rule of the redactor failed at run {}: the field is hidden; further ones are only counted",
@@ -158,6 +176,17 @@ impl Checks {
                 )
             });
         }
+    }
+
+    /// Hides and redacts, but for what has been so already.
+    fn conceal(&mut self, run: &mut Run, risen: Risen) -> bool {
+        if risen.is_empty() || !self.hooks.conceals() {
+            return self.hooks.conceal(run);
+        }
+        let risen = risen.take_from(run);
+        let followed = self.hooks.conceal(run);
+        risen.put_into(run);
+        followed
     }
 
     /// Hangs a run under the nearest one that was not left out.

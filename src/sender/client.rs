@@ -9,8 +9,9 @@ use super::spool::Spool;
 use super::transport::Transport;
 use super::worker::Worker;
 use crate::config::{Config, FOREVER};
-use crate::convert::{Converter, Origin};
+use crate::convert::{Converter, Counts, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
+use crate::hooks::{silence, BuiltUnder};
 use crate::lineage::{Live, Node, Sampling, SpanFilter, SpanKey};
 use crate::run::Run;
 use crate::stats::{DropReason, SpoolStats, Stats};
@@ -108,17 +109,18 @@ impl Client {
         let (hurry, hurried) = watch::channel(Hurry::default());
         let spool = Spool::open(&config, &queue, &notices)?;
         let delivery = Delivery::new(transport, &config, notices.clone(), hurried, spool.clone());
-        let bubble_io = config.selection.bubble_io;
-        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone(), config.hide, bubble_io)
+        let counts = if config.on_run.is_some() { Counts::Open } else { Counts::Certain };
+        let converter = Converter::new(Arc::clone(&origin), config.conversion.clone(), config.hide, counts)
             .with_event_limits(config.events);
-        let checks = Checks::new(config.hooks(), notices.clone());
+        let checks = Checks::new(config.hooks(), notices.clone(), config.selection.bubble_io);
         let pending = config.selection.pending();
         let watch = live.zip(pending).map(|(live, (after, _))| Watch::new(Arc::clone(live), after));
         let thread = |reason: std::io::Error| ConfigError::Thread(reason.to_string());
         let worker = Worker::new(&config, Arc::clone(&queue), delivery, hurry, notices.clone(), converter, checks)
             .map_err(thread)?
             .watching(watch);
-        std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker)).map_err(thread)?;
+        let subscriber = BuiltUnder::now();
+        std::thread::Builder::new().name("langsmith".into()).spawn(move || work(worker, subscriber)).map_err(thread)?;
         let inner = Inner {
             queue,
             notices,
@@ -248,6 +250,8 @@ impl Client {
         if spans.is_empty() {
             return Ok(());
         }
+        // A filter that opens spans would be asked about them, too.
+        let _no_spans = opentelemetry::Context::enter_telemetry_suppressed_scope();
         let fits = spans.len() == 1 || inner.queue.has_room(spans.iter().map(span_bytes).sum());
         let ended = spans.into_iter().map(|span| Ended {
             kept: inner.filter.keeps(&span),
@@ -273,6 +277,15 @@ impl Client {
         // What cannot be watched is sent when it ends.
         let Some(inner) = self.inner.as_ref().filter(|_| !node.trace().is_undecided()) else { return };
         inner.queue.push_start(Start { at: Instant::now(), key, node });
+    }
+
+    /// A hook has opened a span, which is left alone. A span may start under locks of the application's, so that
+    /// the sender's thread tells of it.
+    #[cold]
+    pub(crate) fn note_inner_span(&self) {
+        if let Some(inner) = &self.inner {
+            inner.notices.note_inner_span();
+        }
     }
 
     /// Counts spans that sampling leaves out.
@@ -356,10 +369,10 @@ impl Drop for Inner {
 }
 
 /// The sender's thread. Nothing that happens on it is traced: neither by OpenTelemetry nor by
-/// `tracing`, so that the exporter never exports itself.
-fn work(worker: Worker) {
+/// `tracing`, so that the exporter never exports itself. The application's hooks alone have a subscriber there.
+fn work(worker: Worker, subscriber: BuiltUnder) {
     let _no_spans = opentelemetry::Context::enter_telemetry_suppressed_scope();
-    let _no_events = tracing::dispatcher::set_default(&tracing::Dispatch::none());
+    let _no_events = silence(subscriber);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {

@@ -13,7 +13,6 @@ use crate::config::{Config, OnDrop, Retry, FOREVER};
 use crate::run::RunId;
 use crate::secret::Endpoint;
 use crate::stats::DropReason;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,7 +212,7 @@ impl Delivery {
 
     pub(crate) fn tell_dropped_run(&self, id: RunId, reason: DropReason) {
         let Some(OnDrop(hook)) = &self.on_drop else { return };
-        if catch_unwind(AssertUnwindSafe(|| hook(id, reason))).is_err() {
+        if crate::hooks::call(|| hook(id, reason)).is_err() {
             self.notices.warn(Notice::Panicked, || "the hook for dropped runs panicked; it is called again".into());
         }
     }

@@ -3,6 +3,7 @@
 mod advice;
 mod batch;
 mod boundary;
+mod bubble;
 mod checks;
 mod circuit;
 mod client;

@@ -2,7 +2,7 @@
 
 use crate::lineage::LocalTrace;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -32,6 +32,7 @@ pub(crate) enum Notice {
     NoLocks,
     TraceFull,
     DeepHeader,
+    InnerSpan,
 }
 
 impl Notice {
@@ -54,6 +55,8 @@ struct Told {
     notices: AtomicU32,
     /// When outages ended whose end was told lately.
     ends: Mutex<VecDeque<Instant>>,
+    /// A hook has opened a span.
+    inner_span: AtomicBool,
     /// Lines that may not be written yet.
     writing: Mutex<Vec<JoinHandle<()>>>,
     /// Why the last request failed.
@@ -137,6 +140,21 @@ impl Notices {
                 trace.id(),
             )
         });
+    }
+
+    /// A hook has opened a span. This is told when the sender's thread comes by.
+    pub(crate) fn note_inner_span(&self) {
+        self.0.inner_span.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn tell_inner_span(&self) {
+        if self.0.inner_span.load(Ordering::Relaxed) {
+            self.warn(Notice::InnerSpan, || {
+                "a hook opens spans, such as that of SpanFilter::from_fn or Config::with_project_for: those are left \
+                 alone and become no runs; take the instrumentation out of what the hook calls"
+                    .into()
+            });
+        }
     }
 
     /// Waits a moment until all lines are written: a program that ends takes its threads with it.

@@ -87,6 +87,8 @@ pub(crate) struct Worker {
     ended_roots: FxHashSet<RunId>,
     dropped_roots: FxHashSet<RunId>,
     placed: Vec<(HeldSpan, Arc<Node>)>,
+    /// While parents come before their children: the runs with counts, until it is known whether some below have.
+    counting: Option<Vec<Counting>>,
     batch: OpenBatch,
     /// When the batch is finished at the latest.
     due: Option<Instant>,
@@ -118,6 +120,13 @@ struct Pending {
     flush: Flush,
     /// All batches with smaller numbers have to be done.
     before: u64,
+}
+
+/// A run with counts of tokens, which are sums if runs below it have some.
+struct Counting {
+    run: Box<Run>,
+    node: Arc<Node>,
+    posted: bool,
 }
 
 /// A span that waits for its parent.
@@ -171,6 +180,7 @@ impl Worker {
             ended_roots: FxHashSet::default(),
             dropped_roots: FxHashSet::default(),
             placed: Vec::new(),
+            counting: None,
             batch: OpenBatch::new(config.compression_level)?,
             due: None,
             follows_disk: false,
@@ -205,6 +215,7 @@ impl Worker {
             });
         loop {
             let more = self.take_work();
+            self.notices.tell_inner_span();
             let now = Instant::now();
             self.expire_held(now);
             self.post_pending(now);
@@ -366,13 +377,12 @@ impl Worker {
         let posted = posted && !self.unposted.remove(&node.id());
         if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
             let verdict = self.checks.span(&mut run, node);
-            match self.passes(&verdict) {
-                true if posted => self.complete(*run),
-                true => {
-                    self.add_run(&run, Operation::Post);
-                    self.converter.recycle(run);
+            match (self.passes(&verdict), &mut self.counting) {
+                (false, _) => self.converter.recycle(run),
+                (true, Some(counting)) if run.is_counted() => {
+                    counting.push(Counting { run, node: Arc::clone(node), posted });
                 }
-                false => self.converter.recycle(run),
+                (true, _) => self.add_checked(run, posted),
             }
             return;
         }
@@ -385,6 +395,16 @@ impl Worker {
                 "converting the span {span} of trace {trace} panicked; it is dropped, further ones are only counted"
             )
         });
+    }
+
+    /// Adds a run that has passed all checks.
+    fn add_checked(&mut self, run: Box<Run>, posted: bool) {
+        if posted {
+            self.complete(*run);
+        } else {
+            self.add_run(&run, Operation::Post);
+            self.converter.recycle(run);
+        }
     }
 
     /// Counts a run that is not sent. Says whether there is one to send all the same.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::config::Config;
-use crate::convert::Converter;
+use crate::convert::{self, Converter, Counts};
 use crate::lineage::{self, RunIds};
 use crate::run::Run;
 use crate::sender::{OpenBatch, Operation, Shared};
@@ -18,7 +18,7 @@ thread_local! {
 }
 
 fn converter(config: &Config) -> Converter {
-    Converter::new(Arc::default(), config.conversion.clone(), config.hide, config.selection.bubble_io)
+    Converter::new(Arc::default(), config.conversion.clone(), config.hide, Counts::Certain)
         .with_event_limits(config.events)
 }
 
@@ -45,6 +45,23 @@ fn converter(config: &Config) -> Converter {
 /// ```
 pub fn run_of(span: &SpanData) -> Run {
     CONVERTER.with_borrow_mut(|converter| *converter.convert(span, &lineage::alone(span, RunIds::default()), false))
+}
+
+/// The attributes that are known by their whole names, of all conventions.
+///
+/// ```
+/// use opentelemetry_langsmith::testing::attribute_names;
+///
+/// assert!(attribute_names().any(|name| name == "gen_ai.input.messages"));
+/// ```
+pub fn attribute_names() -> impl Iterator<Item = &'static str> {
+    convert::attribute_names()
+}
+
+/// How the names of attributes begin that are known as families: `gen_ai.prompt.` stands for `gen_ai.prompt.0.content`
+/// and others.
+pub fn attribute_families() -> impl Iterator<Item = &'static str> {
+    convert::attribute_families()
 }
 
 /// The body of the request that posts these runs: multipart parts, compressed with zstd, byte for byte as the

@@ -50,7 +50,7 @@ use server::Server;
 use state::{Shared, State};
 use store::Store;
 
-pub use convert::{body_of, run_of};
+pub use convert::{attribute_families, attribute_names, body_of, run_of};
 pub use faults::Fault;
 pub use run::{Attachment, ReceivedRequest, ReceivedRun};
 pub use tree::ReceivedTrace;

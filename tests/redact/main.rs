@@ -6,5 +6,6 @@ mod everywhere;
 mod failures;
 mod feedback;
 mod fields;
+mod hidden;
 mod hide;
 mod properties;

@@ -306,6 +306,8 @@ fn tool(view: &mut View<'_, '_>, draft: &mut Draft) {
         if !matches!(&*outcome, "" | "success" | "ok") {
             // A tool that failed answers why. `other` is what the conventions call an error without a kind.
             let kind = draft.error_type.as_deref().filter(|kind| !matches!(*kind, "other" | "_OTHER"));
+            // What is hidden is no reason.
+            let result = result.filter(|_| !draft.hide.outputs);
             let reason = match (kind, result) {
                 (Some(kind), Some(result)) => format!("{kind}: {result}"),
                 (None, Some(only)) | (Some(only), None) => only.to_owned(),

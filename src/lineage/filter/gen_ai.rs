@@ -40,6 +40,7 @@ pub(super) fn is_gen_ai(span: &SpanData) -> bool {
     CRATES.iter().any(|name| super::is_of_crate(origin, name))
 }
 
-fn is_of_convention(name: &str) -> bool {
+/// Whether an attribute is named as those of its conventions are.
+pub(crate) fn is_of_convention(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

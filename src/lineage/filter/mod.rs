@@ -3,12 +3,13 @@
 mod gen_ai;
 mod plumbing;
 
+use crate::hooks::call;
+pub(crate) use gen_ai::is_of_convention as is_gen_ai_name;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::trace::SpanData;
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 /// Which spans become runs in LangSmith. Other backends still get all of them.
@@ -181,7 +182,7 @@ impl Rule {
                 let last = span.attributes.iter().rev().find(|attribute| attribute.key == *name);
                 last.is_some_and(|is| wanted.as_ref().is_none_or(|wanted| is.value.as_str() == wanted.as_str()))
             }
-            Self::Custom(keep) => catch_unwind(AssertUnwindSafe(|| keep(span))).unwrap_or(true),
+            Self::Custom(keep) => call(|| keep(span)).unwrap_or(true),
             Self::Not(rule) => !rule.keeps(span),
             Self::And(rules) => rules.iter().all(|rule| rule.keeps(span)),
             Self::Or(rules) => rules.iter().any(|rule| rule.keeps(span)),

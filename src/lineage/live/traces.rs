@@ -54,6 +54,8 @@ pub(super) struct Entry {
     pub(super) weight: u32,
     /// Its run was sent while it was open.
     pub(super) posted: bool,
+    /// It began in a destructor that a panic ran: its end there is none of the panic's doing.
+    pub(super) unwinding: bool,
 }
 
 /// What is not remembered any longer, to be let go without a lock.

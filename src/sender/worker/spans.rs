@@ -1,7 +1,7 @@
 //! How spans come to be runs in a batch: at once, when their parents have ended, when their trace is
 //! decided, or before they end.
 
-use super::{HeldSpan, Operation, Worker};
+use super::{Counting, HeldSpan, Operation, Worker};
 use crate::convert::is_counted;
 use crate::lineage::Node;
 use crate::run::Run;
@@ -44,7 +44,8 @@ impl Worker {
             placed.sort_by_key(|(_, node)| node.is_root());
         }
         // Parents may come first here, and have to know what is counted below them.
-        if placed.len() > 1 {
+        let begins = self.begin_counting();
+        if !self.parents_first && placed.len() > 1 {
             for (_, node) in placed.iter().filter(|(held, _)| is_counted(&held.span)) {
                 node.count_for_those_above();
             }
@@ -58,6 +59,9 @@ impl Worker {
             // What joined a trace elsewhere is sent although its own id says no.
             self.queue.counters.submit(u64::from(undecided));
             self.add_span(&span, &node, false, false);
+        }
+        if begins {
+            self.end_counting();
         }
         self.placed = placed;
         for root in self.held.take_new_roots() {
@@ -157,6 +161,7 @@ impl Worker {
             self.queue.counters.not_sampled(tail::count(&items) as u64);
             return;
         }
+        let begins = self.begin_counting();
         for item in items {
             match item {
                 Undecided::Span(placed) => {
@@ -170,6 +175,29 @@ impl Worker {
                 }
                 Undecided::RootEnd(root) => self.end_root(&root),
             }
+        }
+        if begins {
+            self.end_counting();
+        }
+    }
+
+    /// Where a hook may drop runs or change their counts, what `is_counted` says need not hold, and parents may come
+    /// before their children: from here on runs with counts are kept back. Says whether they were not before.
+    fn begin_counting(&mut self) -> bool {
+        let begins = self.parents_first && self.counting.is_none();
+        if begins {
+            self.counting = Some(Vec::new());
+        }
+        begins
+    }
+
+    /// What has come so far has come as a whole.
+    fn end_counting(&mut self) {
+        for Counting { mut run, node, posted } in self.counting.take().unwrap_or_default() {
+            if node.is_counted_below() {
+                run.aggregate_counts();
+            }
+            self.add_checked(run, posted);
         }
     }
 }
