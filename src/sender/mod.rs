@@ -6,6 +6,7 @@ mod circuit;
 mod client;
 mod delivery;
 mod encode;
+mod gate;
 mod hand;
 mod info;
 mod multipart;
@@ -26,6 +27,5 @@ pub(crate) use batch::OpenBatch;
 pub use client::Client;
 #[cfg(feature = "testing")]
 pub(crate) use encode::{Operation, Shared};
-pub(crate) use queue::Work;
-// Where `wake` finds its atomics; in `models/` these are loom's.
+// Where `gate` and `wake` find their atomics; in `models/` these are loom's.
 use std::sync::atomic;

@@ -228,6 +228,7 @@ impl Drop for Taken {
             // If that fails it is found as abandoned.
             let _ = fs::rename(&self.away, &self.home);
         }
+        unlock(&self.file);
     }
 }
 
@@ -235,7 +236,18 @@ fn put_back_abandoned(path: &Path, home: &str) -> bool {
     let away = path.join(format!("{home}{TAKEN}"));
     let Ok(file) = File::open(&away) else { return false };
     // The lock is held until the file has its name again.
-    file.try_lock().is_ok() && fs::rename(&away, path.join(home)).is_ok()
+    if file.try_lock().is_err() {
+        return false;
+    }
+    let is_back = fs::rename(&away, path.join(home)).is_ok();
+    unlock(&file);
+    is_back
+}
+
+/// Closing a file unlocks it only if no process that was forked meanwhile has it open too.
+fn unlock(file: &File) {
+    // Where there are no locks there is none to give back.
+    let _ = file.unlock();
 }
 
 /// Failed traces, those that are being sent among them, and their sizes.
@@ -266,7 +278,9 @@ fn write_whole(directory: &Path, name: &str, content: &[u8], durable: bool) -> i
         if durable {
             file.sync_data()?;
         }
-        fs::rename(&unfinished, directory.join(name))
+        fs::rename(&unfinished, directory.join(name))?;
+        unlock(&file);
+        Ok(())
     };
     write().inspect_err(|_| {
         let _ = fs::remove_file(&unfinished);
