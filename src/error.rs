@@ -78,7 +78,14 @@ pub enum SubmitError {
     /// The client was shut down.
     #[error("the client was shut down")]
     ShutDown,
+    /// This process was forked after the client was made. The thread that sends stayed in the first one.
+    #[error("{FORKED}")]
+    Forked,
 }
+
+/// What to do in a process that was forked.
+pub(crate) const FORKED: &str = "this process was forked after the client was made, and the thread that sends stayed \
+    in the first one: nothing is sent from here; make the client, or the provider, after the fork";
 
 /// Why [`Client::flush`](crate::Client::flush) or [`Client::shutdown`](crate::Client::shutdown)
 /// did not deliver everything.
@@ -110,6 +117,10 @@ pub enum FlushError {
     /// The client was shut down before.
     #[error("the client was shut down before")]
     ShutDown,
+    /// This process was forked after the client was made. The thread that sends stayed in the first one,
+    /// which sends what was handed over before.
+    #[error("{FORKED}")]
+    Forked,
 }
 
 impl FlushError {

@@ -81,6 +81,7 @@ mod handle;
 mod hooks;
 mod json;
 mod lineage;
+mod lock;
 mod padded;
 mod prefetch;
 mod processor;

@@ -5,15 +5,15 @@ use crate::convert::Origin;
 use crate::error::{sdk_error, ConfigError};
 use crate::handle::Handle;
 use crate::hooks::is_inside;
-use crate::lineage::{Ending, Live, Node, Opened, SpanKey};
-use crate::sender::{Client, Work};
+use crate::lineage::{Ending, Live, SpanKey};
+use crate::sender::Client;
 use opentelemetry::trace::{Span as _, Status};
 use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use opentelemetry_sdk::Resource;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Sends each span to LangSmith when it ends, under the right parent: it has seen the parents start.
 ///
@@ -61,13 +61,6 @@ impl LangSmithSpanProcessor {
         Ok(Self { client: Client::watching(config, &live)?, live, pending })
     }
 
-    /// The trace of these roots, which went on with it, has ended.
-    fn end_roots(&self, roots: &[Arc<Node>]) {
-        for root in roots {
-            let _ = self.client.push(Work::RootEnd(Arc::clone(root)));
-        }
-    }
-
     /// For asking about runs while they run; outlives the processor's move into a provider.
     pub fn handle(&self) -> Handle {
         Handle::new(self.client.clone(), Arc::clone(&self.live))
@@ -84,6 +77,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
             self.client.note_inner_span();
             return;
         }
+        let Some(pass) = self.client.enter() else { return };
         let mut exported = span.exported_data();
         let Some(started) = &mut exported else { return };
         // It is large, and each way moves it but once: to assign it would be to move it twice.
@@ -97,16 +91,17 @@ impl SpanProcessor for LangSmithSpanProcessor {
         };
         let key = SpanKey::of(&span.span_context);
         let new_root = self.live.start(span, parent, |node| match self.pending {
-            Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(key, Arc::clone(node)),
+            Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(&pass, key, Arc::clone(node)),
             _ => {}
         });
         if let Some(root) = new_root {
-            self.client.push_root(root);
+            self.client.push_root(&pass, root);
         }
     }
 
     fn on_end(&self, mut span: SpanData) {
         if span.span_context.is_sampled() && self.client.is_enabled() {
+            let Some(pass) = self.client.enter() else { return self.client.come_late(&span) };
             match self.live.end(&span) {
                 Ending::LeftOut => {}
                 Ending::NotSampled => self.client.count_not_sampled(1),
@@ -123,10 +118,10 @@ impl SpanProcessor for LangSmithSpanProcessor {
                         }
                         None => Box::new(span),
                     };
-                    self.client.push_span(span, node, false, posted);
-                    self.end_roots(&roots);
+                    self.client.push_span(&pass, span, node, posted);
+                    self.client.push_root_ends(&pass, roots);
                     if let Some(root) = new_root {
-                        self.client.push_root(root);
+                        self.client.push_root(&pass, root);
                     }
                 }
             }
@@ -138,10 +133,6 @@ impl SpanProcessor for LangSmithSpanProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        for Opened { span, node, posted, roots } in self.live.take_open(SystemTime::now()) {
-            self.client.push_span(span, node, true, posted);
-            self.end_roots(&roots);
-        }
         self.client.shutdown(timeout).map_err(sdk_error)
     }
 

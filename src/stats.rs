@@ -26,11 +26,14 @@ pub enum DropReason {
     Hook,
     /// It should have been kept on disk, but there were as many bytes as may be.
     SpoolFull,
+    /// It was handed over in a process that was forked after the client was made: the thread that sends
+    /// stayed behind. What the first process had not sent by the fork counts there, and in the copy here too.
+    Forked,
 }
 
 impl DropReason {
     /// All reasons there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::ShutDown,
         Self::Unauthorized,
@@ -40,6 +43,7 @@ impl DropReason {
         Self::Panicked,
         Self::Hook,
         Self::SpoolFull,
+        Self::Forked,
     ];
 
     /// Whether the run should have been delivered.
@@ -59,6 +63,7 @@ impl DropReason {
             Self::Panicked => "panicked",
             Self::Hook => "dropped by the hook",
             Self::SpoolFull => "spool full",
+            Self::Forked => "in a forked process",
         }
     }
 }
@@ -82,27 +87,37 @@ pub struct Stats {
     /// Spans of traces that sampling left out. They were not submitted, and are not part of the sum.
     pub not_sampled: u64,
     dropped: [u64; DropReason::ALL.len()],
+    /// Came after the shutdown had begun. Whoever shuts down has not lost it.
+    late: u64,
 }
 
 impl Stats {
     /// Runs that were given up for a reason.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.dropped[reason as usize]
+        self.dropped[reason as usize] + if reason == DropReason::ShutDown { self.late } else { 0 }
     }
 
     /// Runs that were given up for any reason.
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().sum()
+        self.dropped.iter().sum::<u64>() + self.late
     }
 
     /// Runs that should have been delivered and were not.
     pub(crate) fn lost(&self) -> u64 {
-        DropReason::ALL.into_iter().filter(|reason| reason.is_loss()).map(|reason| self.dropped(reason)).sum()
+        DropReason::ALL.into_iter().map(|reason| self.lost_for(reason)).sum()
+    }
+
+    fn lost_for(&self, reason: DropReason) -> u64 {
+        if reason.is_loss() {
+            self.dropped[reason as usize]
+        } else {
+            0
+        }
     }
 
     /// What was lost since `before`, in words.
     pub(crate) fn lost_text(&self, before: &Self) -> String {
-        Self::counts(|reason| if reason.is_loss() { self.dropped(reason) - before.dropped(reason) } else { 0 })
+        Self::counts(|reason| self.lost_for(reason) - before.lost_for(reason))
     }
 
     fn counts(count: impl Fn(DropReason) -> u64) -> String {
@@ -175,6 +190,7 @@ pub(crate) struct Counters {
     unspooled: AtomicU64,
     not_sampled: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
+    late: AtomicU64,
 }
 
 impl Counters {
@@ -216,14 +232,22 @@ impl Counters {
         self.dropped[reason as usize].fetch_add(runs, Ordering::SeqCst);
     }
 
+    /// Gives up runs that came after the shutdown had begun. The first time says so.
+    pub(crate) fn drop_late(&self, runs: u64) -> bool {
+        self.submit(runs);
+        self.take(runs);
+        self.late.fetch_add(runs, Ordering::SeqCst) == 0
+    }
+
     pub(crate) fn stats(&self) -> Stats {
+        let late = self.late.load(Ordering::SeqCst);
         let dropped = std::array::from_fn(|reason| self.dropped[reason].load(Ordering::SeqCst));
         let sent = self.sent.load(Ordering::SeqCst);
         let unspooled = self.unspooled.load(Ordering::SeqCst);
         let spooled = self.spooled.load(Ordering::SeqCst).saturating_sub(unspooled);
         let taken = self.taken.load(Ordering::SeqCst);
         let submitted = self.submitted.0.load(Ordering::SeqCst);
-        let done = sent + spooled + dropped.iter().sum::<u64>();
+        let done = sent + spooled + late + dropped.iter().sum::<u64>();
         Stats {
             submitted,
             queued: submitted.saturating_sub(taken),
@@ -232,6 +256,7 @@ impl Counters {
             spooled,
             not_sampled: self.not_sampled.load(Ordering::Relaxed),
             dropped,
+            late,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How the sender falls asleep, is woken and ends while others add work: `src/sender/wake.rs`, in all orders.
+//! How the sender falls asleep, is woken and ends while others add work, and how the queue is closed: `src/sender/wake.rs`
+//! and `src/sender/gate.rs`, in all orders.
 //!
 //! The queue itself stands here as a number: the real one, of `crossbeam`, orders more than these relaxed operations do.
 
@@ -8,9 +9,14 @@ use loom::sync::atomic::{self, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+#[path = "../../src/sender/gate.rs"]
+mod gate;
+#[path = "../../src/padded.rs"]
+mod padded;
 #[path = "../../src/sender/wake.rs"]
 mod wake;
 
+use gate::Gate;
 use wake::Wake;
 
 struct Queue {
@@ -137,5 +143,31 @@ fn nothing_stays_behind_when_the_sender_ends() {
         queue.take();
         pushes.into_iter().for_each(|push| push.join().unwrap());
         assert_eq!(queue.items.load(Ordering::Relaxed), 0, "somebody has taken each item");
+    });
+}
+
+/// Whoever came in before the gate was closed has added its item when the gate is seen to be empty, and no other does later.
+#[test]
+fn what_comes_in_is_there_when_the_gate_is_empty() {
+    in_all_orders(|| {
+        let gate = Arc::new(Gate::new());
+        let items = Arc::new(AtomicUsize::new(0));
+        let pushes: Vec<_> = (0..2)
+            .map(|_| {
+                let (gate, items) = (Arc::clone(&gate), Arc::clone(&items));
+                thread::spawn(move || {
+                    if let Some(_pass) = gate.enter() {
+                        items.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        gate.close();
+        while !gate.is_empty() {
+            thread::yield_now();
+        }
+        let seen = items.load(Ordering::Relaxed);
+        pushes.into_iter().for_each(|push| push.join().unwrap());
+        assert_eq!(items.load(Ordering::Relaxed), seen, "nothing comes later");
     });
 }

@@ -1,10 +1,11 @@
 //! That no two runs get one id, and that nobody names a run in two ways.
 
+use crate::lock::Lock;
 use crate::run::{DottedOrder, RunId};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 /// Ids that are remembered, of those that are not made from span ids.
 const REMEMBERED: usize = 32_768;
@@ -15,7 +16,7 @@ const REMEMBERED: usize = 32_768;
 /// of the runs in them is remembered too: whatever contradicts it later is not used.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    known: Mutex<Known>,
+    known: Lock<Known>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ impl Ids {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

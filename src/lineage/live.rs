@@ -6,6 +6,7 @@ use self::traces::{Entry, Forgotten, Trace, Traces};
 use super::place::{Candidate, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
 use crate::hooks::is_inside;
+use crate::lock::Lock;
 use crate::padded::Padded;
 use crate::run::{Project, Timestamp};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -13,7 +14,7 @@ use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread::panicking;
 use std::time::{Instant, SystemTime};
 
@@ -36,7 +37,7 @@ pub(crate) struct Live {
     has_joined: AtomicBool,
 }
 
-type Shard = Padded<Mutex<Traces>>;
+type Shard = Padded<Lock<Traces>>;
 
 /// A span that was still open when everything ended.
 #[derive(Debug)]
@@ -305,28 +306,42 @@ impl Live {
         node.filter(|node| !node.trace().is_undecided())
     }
 
-    /// Takes out all spans that are open, parents before children, and forgets the others. They end `now`.
+    /// Takes out all spans that are open, parents before children, and forgets the others. They end `now`. Nobody
+    /// may start or end spans meanwhile, or later.
     pub(crate) fn take_open(&self, now: SystemTime) -> Vec<Opened> {
         let mut open = Vec::new();
         for shard in &self.shards {
-            let traces = std::mem::take(&mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
-            for entry in traces.traces.into_values().flat_map(Trace::into_entries) {
-                if let (Some(node), Some(mut span)) = (entry.place.run(), entry.opened) {
+            let mut traces = std::mem::take(&mut *shard.0.lock()).traces;
+            traces.retain(|_, trace| trace.is_open());
+            for entry in traces.values_mut().flat_map(Trace::entries) {
+                if let (Some(mut span), Some(node)) = (entry.opened.take(), entry.place.run()) {
                     span.end_time = now;
                     let roots = end_trace(node, &span);
                     open.push(Opened { span, node: Arc::clone(node), posted: entry.posted, roots });
                 }
             }
+            // When they end they are known to have been sent.
+            shard.0.lock().traces = traces;
         }
-        self.known.0.store(0, Ordering::Relaxed);
         open.sort_by_key(|opened| (opened.node.depth(), opened.node.start()));
         open
+    }
+
+    /// Whether a span that ends after all open ones were taken out would have been sent, and was not among them.
+    pub(crate) fn would_send(&self, span: &SpanData) -> bool {
+        let key = SpanKey::of(&span.span_context);
+        let was_taken = || {
+            let traces = self.lock(key);
+            let entry = traces.traces.get(&key.trace_id).and_then(|trace| trace.spans.get(key.span_id));
+            entry.is_some_and(|entry| entry.place.run().is_some())
+        };
+        self.placer.sampling().keeps(key.trace_id) && self.filter.keeps(span) && !was_taken()
     }
 
     fn lock(&self, key: SpanKey) -> MutexGuard<'_, Traces> {
         // Trace ids are random by default, but an application may count them up.
         let mixed = key.trace_id.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 122;
-        self.shards[usize::try_from(mixed).unwrap_or(0)].0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[usize::try_from(mixed).unwrap_or(0)].0.lock()
     }
 }
 

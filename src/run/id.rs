@@ -19,6 +19,9 @@ impl RunId {
         let random: [u8; 10] = {
             let mut bytes = [0; 10];
             fastrand::fill(&mut bytes);
+            // Processes that were forked from one another go on with the same numbers.
+            let process = std::process::id().to_ne_bytes();
+            bytes[4..].iter_mut().zip(process).for_each(|(byte, process)| *byte ^= process);
             bytes
         };
         Self(uuid::Builder::from_unix_timestamp_millis(start.milliseconds(), &random).into_uuid())

@@ -2,6 +2,7 @@
 
 use super::checks::Checks;
 use super::delivery::{Delivery, Hurry};
+use super::gate::Pass;
 use super::notice::{self, Notice, Notices};
 use super::pending::Watch;
 use super::queue::{span_bytes, Dropped, Ended, Flush, Placed, Queue, Start, Work};
@@ -12,7 +13,7 @@ use crate::config::{Config, FOREVER};
 use crate::convert::{Converter, Counts, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
 use crate::hooks::{silence, BuiltUnder};
-use crate::lineage::{Live, Node, Sampling, SpanFilter, SpanKey};
+use crate::lineage::{Live, Node, Opened, Sampling, SpanFilter, SpanKey};
 use crate::run::Run;
 use crate::stats::{DropReason, SpoolStats, Stats};
 use opentelemetry_sdk::trace::SpanData;
@@ -20,7 +21,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 /// Sends runs to LangSmith. Clones share one queue and one thread.
@@ -74,12 +75,16 @@ struct Inner {
     spool: Option<Arc<Spool>>,
     sampling: Sampling,
     trace_runs: usize,
+    /// Spans that are open; `None` where there are none, or nobody knows of them.
+    live: Option<Arc<Live>>,
 }
 
 /// How much longer than its deadline an answer may take to arrive.
 const GRACE: Duration = Duration::from_millis(60);
 /// How long dropping the last clone may take.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A shutdown may wait for this part of its time until others have finished pushing.
+const PUSHING_PART: u32 = 2;
 
 impl Client {
     /// Checks the configuration and starts the sender's thread. The network is not touched before
@@ -130,6 +135,7 @@ impl Client {
             sampling: config.selection.sampling(),
             trace_runs: config.rules().trace_runs,
             filter: config.selection.filter,
+            live: live.cloned(),
         };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
@@ -137,9 +143,10 @@ impl Client {
     /// Hands a run over. Returns at once; a run that is not taken is counted as dropped.
     ///
     /// # Errors
-    /// When the queue is full, or the client was shut down.
+    /// When the queue is full, or the client was shut down, or this process was forked after the client was
+    /// made.
     pub fn submit(&self, run: Run) -> Result<(), SubmitError> {
-        self.push(Work::Run(Box::new(run)))
+        self.hand_over([Work::Run(Box::new(run))])
     }
 
     /// Hands over more about a run that was submitted before it ended: the run with its outputs and
@@ -147,9 +154,10 @@ impl Client {
     /// they are sent as one. LangSmith refuses more about a run that nobody submitted.
     ///
     /// # Errors
-    /// When the queue is full, or the client was shut down.
+    /// When the queue is full, or the client was shut down, or this process was forked after the client was
+    /// made.
     pub fn update(&self, run: Run) -> Result<(), SubmitError> {
-        self.push(Work::Update(Box::new(run)))
+        self.hand_over([Work::Update(Box::new(run))])
     }
 
     /// Waits until everything submitted so far is delivered, kept on disk or given up.
@@ -157,10 +165,13 @@ impl Client {
     /// # Errors
     /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
     /// runs were lost since the last flush; [`FlushError::Delayed`], at once, while LangSmith refuses
-    /// the key or a quota is used up, unless runs are then kept on disk.
+    /// the key or a quota is used up, unless runs are then kept on disk; [`FlushError::Forked`], at once, in a
+    /// process that was forked after the client was made.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
-        let result = self.wait_for(timeout, false);
-        if let (Err(_), Some(inner)) = (&result, &self.inner) {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        inner.look_for_fork()?;
+        let result = inner.wait_for(timeout, false);
+        if result.is_err() {
             inner.notices.wait();
         }
         result
@@ -177,6 +188,7 @@ impl Client {
     /// An impatient one gets [`FlushError::Delayed`] when requests keep failing.
     pub(crate) async fn wait_until_delivered(&self, impatient: bool) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
+        inner.look_for_fork()?;
         let (answer, answered) = tokio::sync::oneshot::channel();
         inner.queue.push_flush(Flush {
             last: false,
@@ -188,20 +200,22 @@ impl Client {
         answered.await.unwrap_or(Err(FlushError::ShutDown))
     }
 
-    /// Delivers what it can within `timeout`, then stops. What is left is counted as dropped, and
-    /// so is whatever comes later. While LangSmith refuses the key or a quota is used up it asks once
+    /// Delivers what it can within `timeout`, then stops. What other threads are handing over when it is called is waited
+    /// for. What is left is counted as dropped, and so is whatever comes later, which is no error of the shutdown's. Spans
+    /// that are open behind a [`LangSmithSpanProcessor`](crate::LangSmithSpanProcessor) are sent as interrupted. While LangSmith refuses the key or a quota is used up it asks once
     /// more and does not wait for better times. With [`Config::with_spool_dir`] it delivers for four
     /// fifths of the time, or all but half a second, and writes to disk what is left then.
     ///
     /// # Errors
-    /// [`FlushError::Dropped`] counts what was lost; [`FlushError::ShutDown`] at a second call.
+    /// [`FlushError::Dropped`] counts what was lost; [`FlushError::ShutDown`] at a second call; [`FlushError::Forked`], at
+    /// once, in a process that was forked after the client was made: the first process goes on as if nothing was.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
+        inner.look_for_fork()?;
         if inner.shut_down.swap(true, Ordering::SeqCst) {
             return Err(FlushError::ShutDown);
         }
-        inner.queue.close();
-        let result = self.wait_for(timeout, true);
+        let result = inner.end(timeout);
         if let Err(error @ FlushError::Dropped { .. }) = &result {
             notice::log(&format!("not all of {} runs reached LangSmith: {error}", self.stats().submitted));
         }
@@ -259,24 +273,44 @@ impl Client {
             span,
         });
         if fits {
-            return self.push(Work::Ended(ended.collect()));
+            return self.hand_over([Work::Ended(ended.collect())]);
         }
-        ended.map(|ended| self.push(Work::Ended(vec![ended]))).fold(Ok(()), Result::and)
+        self.hand_over(ended.map(|ended| Work::Ended(vec![ended])))
+    }
+
+    /// Lets in a thread that tells of a span. `None` after a shutdown, or where tracing is switched off.
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<Pass<'_>> {
+        self.inner.as_ref()?.queue.enter()
     }
 
     /// Hands over a root that goes on with a full trace.
-    pub(crate) fn push_root(&self, root: Arc<Node>) {
+    pub(crate) fn push_root(&self, pass: &Pass<'_>, root: Arc<Node>) {
         let Some(inner) = &self.inner else { return };
         inner.notices.tell_full(root.trace(), inner.trace_runs);
-        // What is not taken is counted there.
-        let _ = self.push(Work::Root(root));
+        inner.push(pass, Work::Root(root));
+    }
+
+    /// The traces of these roots, which went on with them, have ended.
+    pub(crate) fn push_root_ends(&self, pass: &Pass<'_>, roots: Vec<Arc<Node>>) {
+        let Some(inner) = &self.inner else { return };
+        roots.into_iter().for_each(|root| inner.push(pass, Work::RootEnd(root)));
     }
 
     /// Has an eye on a span that has just started: it may be sent while it is open.
-    pub(crate) fn watch(&self, key: SpanKey, node: Arc<Node>) {
+    pub(crate) fn watch(&self, pass: &Pass<'_>, key: SpanKey, node: Arc<Node>) {
         // What cannot be watched is sent when it ends.
         let Some(inner) = self.inner.as_ref().filter(|_| !node.trace().is_undecided()) else { return };
-        inner.queue.push_start(Start { at: Instant::now(), key, node });
+        inner.queue.push_start(pass, Start { at: Instant::now(), key, node });
+    }
+
+    /// A span has ended after the shutdown had begun. If it was open then, its run was sent as interrupted.
+    #[cold]
+    pub(crate) fn come_late(&self, span: &SpanData) {
+        let Some(inner) = &self.inner else { return };
+        if inner.live.as_ref().is_some_and(|live| live.would_send(span)) {
+            inner.tell_drop(&inner.queue.refuse_late(1));
+        }
     }
 
     /// A hook has opened a span, which is left alone. A span may start under locks of the application's, so that
@@ -301,30 +335,65 @@ impl Client {
         self.inner.as_ref()?.queue.spare_box()
     }
 
-    /// Hands over a span that has ended; one that never did is `interrupted`. What is not taken is counted
-    /// where it is not taken.
+    /// Hands over a span that has ended. What is not taken is counted where it is not taken.
     #[inline]
-    pub(crate) fn push_span(&self, span: Box<SpanData>, node: Arc<Node>, interrupted: bool, posted: bool) {
+    pub(crate) fn push_span(&self, pass: &Pass<'_>, span: Box<SpanData>, node: Arc<Node>, posted: bool) {
         let Some(inner) = &self.inner else { return };
-        if let Err(dropped) = inner.queue.push_placed(Placed::new(span, node, interrupted, posted)) {
+        if let Err(dropped) = inner.queue.push_placed(pass, Placed::new(span, node, false, posted)) {
             inner.tell_drop(&dropped);
         }
     }
 
-    pub(crate) fn push(&self, work: Work) -> Result<(), SubmitError> {
+    /// Hands over what belongs together: all of it before a shutdown, or all of it after.
+    fn hand_over(&self, works: impl IntoIterator<Item = Work>) -> Result<(), SubmitError> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        inner.queue.push(work).map_err(|dropped| {
+        inner.queue.is_forked();
+        let pass = inner.queue.enter();
+        let taken = works.into_iter().map(|work| match &pass {
+            Some(pass) => inner.queue.push(pass, work),
+            None => Err(inner.queue.refuse_late(work.lost())),
+        });
+        let tell = |dropped| {
             inner.tell_drop(&dropped);
             dropped.error
-        })
-    }
-
-    fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
-        self.inner.as_ref().map_or(Ok(()), |inner| inner.wait_for(timeout, last))
+        };
+        taken.map(|taken| taken.map_err(tell)).fold(Ok(()), Result::and)
     }
 }
 
 impl Inner {
+    /// What is not taken is counted there.
+    fn push(&self, pass: &Pass<'_>, work: Work) {
+        if let Err(dropped) = self.queue.push(pass, work) {
+            self.tell_drop(&dropped);
+        }
+    }
+
+    fn look_for_fork(&self) -> Result<(), FlushError> {
+        if self.queue.is_forked() {
+            Err(FlushError::Forked)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Closes the queue, lets those finish who are pushing, adds the spans that are open and delivers it all.
+    ///
+    /// A span that ended before is in the queue by then, and one that ends later is either among those that are open or
+    /// is not sent: so no run lacks one above it.
+    fn end(&self, timeout: Duration) -> Result<(), FlushError> {
+        let timeout = timeout.min(FOREVER);
+        let start = Instant::now();
+        self.queue.close();
+        self.queue.wait_for_pushes(start + timeout / PUSHING_PART);
+        let open = self.live.as_ref().map(|live| live.take_open(SystemTime::now())).unwrap_or_default();
+        for Opened { span, node, posted, roots } in open {
+            self.queue.push_last(Work::Placed(Placed::new(span, node, true, posted)));
+            roots.into_iter().for_each(|root| self.queue.push_last(Work::RootEnd(root)));
+        }
+        self.wait_for(timeout.saturating_sub(start.elapsed()), true)
+    }
+
     fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
         let (answer, answered) = sync_channel(1);
         let timeout = timeout.min(FOREVER);
@@ -350,6 +419,8 @@ impl Inner {
         let (reason, notice) = match error {
             SubmitError::QueueFull => (DropReason::QueueFull, Notice::QueueFull),
             SubmitError::ShutDown => (DropReason::ShutDown, Notice::ShutDown),
+            // It was told when it was noticed.
+            SubmitError::Forked => return,
         };
         self.notices.warn(notice, || {
             format!("a run was dropped ({}): {error}; further drops are only counted", reason.as_str())
@@ -360,10 +431,12 @@ impl Inner {
 impl Drop for Inner {
     /// The last clone waits a while for what is still on its way.
     fn drop(&mut self) {
-        if !self.shut_down.load(Ordering::SeqCst) {
-            self.queue.close();
+        if self.queue.is_forked() {
+            // Threads that are not here may have been amid a change of these. So they are left as they are.
+            std::mem::forget((Arc::clone(&self.queue), self.live.clone()));
+        } else if !self.shut_down.load(Ordering::SeqCst) {
             // A drop has nobody to answer to.
-            let _ = self.wait_for(DROP_TIMEOUT, true);
+            let _ = self.end(DROP_TIMEOUT);
         }
     }
 }

@@ -92,12 +92,12 @@ mod tests {
         let queue = Arc::new(Queue::new(1 << 20));
         let (answer, answered) = channel();
         for _ in 0..Hand::SIZE - 2 {
-            assert!(queue.push(Work::Run(run())).is_ok());
+            assert!(queue.push(&queue.enter().unwrap(), Work::Run(run())).is_ok());
         }
-        assert!(queue.push(Work::Update(run())).is_ok());
+        assert!(queue.push(&queue.enter().unwrap(), Work::Update(run())).is_ok());
         let reply = Box::new(move |result| drop(answer.send(result)));
         queue.push_flush(Flush { last: false, impatient: false, deadline: Instant::now(), reply });
-        assert!(queue.push(Work::Run(run())).is_ok());
+        assert!(queue.push(&queue.enter().unwrap(), Work::Run(run())).is_ok());
 
         let mut hand = Hand::new(Arc::clone(&queue));
         assert!(hand.fill(), "there is one more");
@@ -123,7 +123,7 @@ mod tests {
             kept,
             undecided,
         });
-        assert!(queue.push(Work::Ended(ended.into())).is_ok());
+        assert!(queue.push(&queue.enter().unwrap(), Work::Ended(ended.into())).is_ok());
         assert_eq!(queue.counters.stats().submitted, 1);
         let mut hand = Hand::new(Arc::clone(&queue));
         hand.fill();
@@ -139,7 +139,7 @@ mod tests {
         let runs: Vec<_> = (0..=2 * Hand::SIZE).map(|_| run()).collect();
         let ids: Vec<_> = runs.iter().map(|run| run.id()).collect();
         for run in runs {
-            assert!(queue.push(Work::Run(run)).is_ok());
+            assert!(queue.push(&queue.enter().unwrap(), Work::Run(run)).is_ok());
         }
         let (mut hand, mut taken) = (Hand::new(Arc::clone(&queue)), Vec::new());
         for more in [true, true, false] {

@@ -11,6 +11,7 @@ mod concurrency;
 mod delivery;
 mod encode;
 mod features;
+mod gate;
 mod hand;
 mod in_flight;
 mod info;
@@ -41,5 +42,5 @@ pub(crate) use notice::{Notice, Notices};
 pub(crate) use queue::Work;
 #[cfg(feature = "testing")]
 pub(crate) use spool::{read as read_kept, Request as Kept};
-// Where `wake` finds its atomics; in `models/` these are loom's.
+// Where `gate` and `wake` find their atomics; in `models/` these are loom's.
 use std::sync::atomic;

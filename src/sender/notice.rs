@@ -1,5 +1,6 @@
 //! What is told to the person who runs the application: each thing once an outage, in one line.
 
+use crate::error::FORKED;
 use crate::lineage::LocalTrace;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -119,15 +120,10 @@ impl Notices {
     }
 
     fn write(&self, line: impl FnOnce() + Send + 'static) {
-        let suppressed = move || {
-            let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
-            line();
-        };
-        // Without a thread there is no line; the counters still tell.
-        let thread = std::thread::Builder::new().name("langsmith-log".into()).spawn(suppressed);
+        let thread = write(line);
         let mut writing = lock(&self.0.writing);
         writing.retain(|thread| !thread.is_finished());
-        writing.extend(thread.ok());
+        writing.extend(thread);
     }
 
     /// A trace has as many runs as it may.
@@ -173,6 +169,21 @@ impl Notices {
     pub(crate) fn last_failure(&self) -> Option<String> {
         lock(&self.0.last_failure).clone()
     }
+}
+
+/// Logs what to do in a process that was forked. Nothing is locked for it that a thread of the first process may have
+/// locked when it was forked.
+pub(super) fn tell_forked() {
+    drop(write(|| log(FORKED)));
+}
+
+fn write(line: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
+    let suppressed = move || {
+        let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
+        line();
+    };
+    // Without a thread there is no line; the counters still tell.
+    std::thread::Builder::new().name("langsmith-log".into()).spawn(suppressed).ok()
 }
 
 /// Logs from the application's own thread, when it shuts down.

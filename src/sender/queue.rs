@@ -3,6 +3,8 @@
 //! A push is a few atomic operations: no lock, no system call. The sender's thread is woken when
 //! the first item comes after a rest, and when much has piled up; in between it looks by itself.
 
+use super::gate::{Gate, Pass};
+use super::notice;
 use super::wake::Wake;
 use crate::error::{FlushError, SubmitError};
 use crate::lineage::{Node, SpanKey};
@@ -13,7 +15,7 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 use opentelemetry_sdk::trace::SpanData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// What the sender's thread is asked to do. Small, and what it says of a span is in it: the thread that takes
@@ -51,7 +53,7 @@ impl Work {
     }
 
     /// How many runs are lost with it: also what would have counted later, by itself.
-    fn lost(&self) -> u64 {
+    pub(super) fn lost(&self) -> u64 {
         match self {
             Self::Placed(_) | Self::Update(_) | Self::RootEnd(_) => 1,
             Self::Ended(spans) => spans.iter().filter(|ended| ended.kept).count() as u64,
@@ -156,7 +158,10 @@ pub(crate) struct Queue {
     wake: Wake,
     /// Markers in the queue, which are taken however much waits.
     flushes: AtomicUsize,
-    closed: AtomicBool,
+    gate: Gate,
+    /// The process that the sender's thread is in.
+    process: u32,
+    forked: AtomicBool,
     pub(super) woken: Notify,
     pub(super) counters: Counters,
 }
@@ -190,7 +195,9 @@ impl Queue {
             byte_limit,
             wake: Wake::new(),
             flushes: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
+            gate: Gate::new(),
+            process: std::process::id(),
+            forked: AtomicBool::new(false),
             woken: Notify::new(),
             counters: Counters::default(),
         }
@@ -211,39 +218,93 @@ impl Queue {
         }
     }
 
+    /// Lets in who wants to push something. Until the pass is dropped nobody ends the queue. `None` when it
+    /// is closed.
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<Pass<'_>> {
+        self.gate.enter()
+    }
+
     /// Takes work, or drops and counts it.
-    pub(crate) fn push(&self, work: Work) -> Result<(), Dropped> {
+    pub(crate) fn push(&self, _: &Pass<'_>, work: Work) -> Result<(), Dropped> {
         let (runs, bytes, lost) = (work.runs(), work.bytes(), work.lost());
         self.add(work, bytes, runs, lost)
     }
 
     /// The same for a span, of which most is known.
     #[inline]
-    pub(crate) fn push_placed(&self, placed: Placed) -> Result<(), Dropped> {
+    pub(crate) fn push_placed(&self, _: &Pass<'_>, placed: Placed) -> Result<(), Dropped> {
         let (bytes, runs) = (placed.bytes, is_counted(&placed.node));
         self.add(Work::Placed(placed), bytes, runs, 1)
     }
 
+    /// Takes what was open until the end. It was in memory all the time, and others may stand under it: no
+    /// limit holds it back.
+    pub(super) fn push_last(&self, work: Work) {
+        self.bytes.0.waiting.fetch_add(work.bytes(), Ordering::Relaxed);
+        self.counters.submit(work.runs());
+        self.items.push(work);
+        self.tell_sender(false);
+    }
+
+    /// Counts runs that came when the queue was closed.
+    pub(super) fn refuse_late(&self, runs: u64) -> Dropped {
+        if self.forked.load(Ordering::Acquire) {
+            return self.refuse(DropReason::Forked, SubmitError::Forked, runs);
+        }
+        self.counters.drop_late(runs);
+        Dropped { error: SubmitError::ShutDown }
+    }
+
     #[inline]
     fn add(&self, work: Work, bytes: usize, runs: u64, lost: u64) -> Result<(), Dropped> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, lost));
-        }
         let before = self.bytes.0.waiting.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.room() {
             self.bytes.0.waiting.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(self.refuse(DropReason::QueueFull, SubmitError::QueueFull, lost));
+            return Err(self.refuse_more(lost));
         }
         self.counters.submit(runs);
         self.items.push(work);
         self.tell_sender(before + bytes >= WAKE_BYTES);
+        // Where the sender is awake nobody wakes it, and in a forked process it sleeps no more.
+        if before / WAKE_BYTES != (before + bytes) / WAKE_BYTES {
+            self.is_forked();
+        }
         Ok(())
+    }
+
+    /// There is no room.
+    #[cold]
+    fn refuse_more(&self, lost: u64) -> Dropped {
+        if self.is_forked() {
+            return self.refuse_late(lost);
+        }
+        self.refuse(DropReason::QueueFull, SubmitError::QueueFull, lost)
+    }
+
+    /// Whether this is a process that was forked from the sender's, where nothing is sent. It takes a system
+    /// call to know, until it is known.
+    #[cold]
+    pub(super) fn is_forked(&self) -> bool {
+        if self.process == std::process::id() {
+            return false;
+        }
+        self.gate.close();
+        if !self.forked.swap(true, Ordering::AcqRel) {
+            // What this process has added is lost; the copy of what the other one had not sent is of no use.
+            let stats = self.counters.stats();
+            self.counters.take(stats.queued);
+            self.counters.drop_taken(DropReason::Forked, stats.queued + stats.in_flight);
+            notice::tell_forked();
+        }
+        true
     }
 
     /// Something was added, and `much` waits already.
     fn tell_sender(&self, much: bool) {
         let added = self.wake.added();
-        if added.wakes(much) {
+        // The sender of another process is not ours to wake.
+        if added.wakes(much) && !self.is_forked() {
             self.woken.notify_one();
         }
         // The end may have come while it was added; nobody else would take it then.
@@ -253,9 +314,9 @@ impl Queue {
     }
 
     /// Takes a span that has started, if there is room. Nothing is lost where there is none.
-    pub(super) fn push_start(&self, start: Start) {
+    pub(super) fn push_start(&self, _: &Pass<'_>, start: Start) {
         let work = Work::Start(Box::new(start));
-        if !self.closed.load(Ordering::Acquire) && self.has_room(work.bytes()) {
+        if self.has_room(work.bytes()) {
             self.bytes.0.waiting.fetch_add(work.bytes(), Ordering::Relaxed);
             self.items.push(work);
             self.tell_sender(false);
@@ -331,9 +392,20 @@ impl Queue {
         }
     }
 
-    /// Nothing more is taken but markers.
+    /// Nothing more is taken but markers, and what is being pushed.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.gate.close();
+    }
+
+    /// Waits until what was being pushed when the queue was closed has been pushed, but not for longer than
+    /// `deadline`.
+    pub(super) fn wait_for_pushes(&self, deadline: Instant) {
+        let mut rest = Duration::ZERO;
+        while !self.gate.is_empty() && Instant::now() < deadline {
+            // It takes less than a microsecond, unless a thread was interrupted, or a hook takes its time.
+            std::thread::sleep(rest);
+            rest = (2 * rest).clamp(Duration::from_micros(1), Duration::from_millis(1));
+        }
     }
 
     /// The oldest item. Its bytes count until [`Self::release`].

@@ -20,7 +20,7 @@ pub(crate) fn helper(task: &str) -> Command {
     command
 }
 
-fn sends_to(mut command: Command, server: &LocalLangSmith) -> Command {
+pub(crate) fn sends_to(mut command: Command, server: &LocalLangSmith) -> Command {
     command.env("LANGSMITH_API_KEY", "any").env("LANGSMITH_ENDPOINT", server.endpoint());
     command
 }
@@ -31,6 +31,10 @@ fn the_child() {
     let task = std::env::var(TASK).expect("the other tests set it");
     if task == "threads" {
         return crate::states::threads_end();
+    }
+    #[cfg(unix)]
+    if let Some(task) = task.strip_prefix("fork, ") {
+        return crate::forks::task(task);
     }
     // Nothing goes out by itself.
     let config = Config::from_env().unwrap().with_flush_interval(Duration::from_secs(3600));
@@ -74,7 +78,7 @@ fn the_child() {
     }
 }
 
-fn wait(child: &mut Child) -> ExitStatus {
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {

@@ -4,6 +4,9 @@
 mod child;
 #[path = "../common/mod.rs"]
 mod common;
+mod ends;
+#[cfg(unix)]
+mod forks;
 mod left_behind;
 mod states;
 mod together;

@@ -250,8 +250,12 @@ impl Trace {
         }
     }
 
-    pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
-        self.spans.into_values().chain(self.repeated.into_iter().map(|(_, entry)| entry))
+    pub(super) fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
+    pub(super) fn entries(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.spans.values_mut().chain(self.repeated.iter_mut().map(|(_, entry)| entry))
     }
 
     /// The same memory without anything in it, if it is not much. Not to be called with a lock held: spans

@@ -109,7 +109,9 @@ impl Directory {
             Lock::Busy => false,
             Lock::Missing => is_older(&file, ABANDONED_UNLOCKED),
         };
-        is_left.then(|| put_back(place, home)).transpose()
+        let is_back = is_left.then(|| put_back(place, home)).transpose();
+        Lock::give_back(&file);
+        is_back
     }
 
     /// Opens a file whose content may be sent.
@@ -143,6 +145,7 @@ impl Directory {
             if is_left {
                 let _ = place.remove(&name);
             }
+            Lock::give_back(&file);
         }
         Ok(())
     }
@@ -249,6 +252,7 @@ impl Taken {
     /// Its name is no longer in the directory.
     pub(super) fn settled(mut self) {
         self.settled = true;
+        Lock::give_back(&self.file);
     }
 
     /// It waits again, now.
@@ -256,6 +260,7 @@ impl Taken {
         self.settled = true;
         // If that fails it is found as abandoned.
         let _ = self.directory.place().and_then(|place| put_back(&place, &self.name));
+        Lock::give_back(&self.file);
     }
 }
 
@@ -268,7 +273,9 @@ impl Drop for Taken {
         let (file, directory, name) = (self.file.try_clone(), Arc::clone(&self.directory), self.name.clone());
         let put_back = move || {
             let _ = directory.place().and_then(|place| put_back(&place, &name));
-            drop(file);
+            if let Ok(file) = file {
+                Lock::give_back(&file);
+            }
         };
         match Handle::try_current() {
             // The network's thread does not wait for a disk.

@@ -37,6 +37,12 @@ impl Lock {
             Err(TryLockError::Error(_)) => Self::Missing,
         }
     }
+
+    /// Closing a file unlocks it only if no process that was forked meanwhile has it open too.
+    pub(super) fn give_back(file: &File) {
+        // Where there are no locks there is none to give back.
+        let _ = file.unlock();
+    }
 }
 
 /// Makes a directory for this user alone, where it is not there yet.

@@ -158,7 +158,9 @@ fn write_whole(place: &Place, name: &str, content: &[u8], durable: bool) -> io::
         }
         place.rename(&unfinished, place, name)
     };
-    write().inspect_err(|_| {
+    let written = write().inspect_err(|_| {
         let _ = place.remove(&unfinished);
-    })
+    });
+    Lock::give_back(&file);
+    written
 }

@@ -1,0 +1,37 @@
+//! A lock that nobody waits for in vain.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+
+/// A mutex that is never stuck in a process that was forked: there the threads are gone that held it, and whoever finds it
+/// held gets an empty value of its own instead.
+#[derive(Debug)]
+pub(crate) struct Lock<T> {
+    value: Mutex<T>,
+    /// The process that it was made in.
+    process: u32,
+    forked: OnceLock<Box<Mutex<T>>>,
+}
+
+impl<T: Default> Default for Lock<T> {
+    fn default() -> Self {
+        Self { value: Mutex::default(), process: std::process::id(), forked: OnceLock::new() }
+    }
+}
+
+impl<T: Default> Lock<T> {
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        match self.value.try_lock() {
+            Ok(value) => value,
+            Err(TryLockError::Poisoned(value)) => value.into_inner(),
+            Err(TryLockError::WouldBlock) => self.wait(),
+        }
+    }
+
+    #[cold]
+    fn wait(&self) -> MutexGuard<'_, T> {
+        let is_forked = self.process != std::process::id();
+        let value = if is_forked { self.forked.get_or_init(Box::default) } else { &self.value };
+        value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
