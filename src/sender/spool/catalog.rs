@@ -3,7 +3,7 @@
 
 use super::destination::Destination;
 use super::directory::{self, Directory};
-use super::file;
+use super::envelope;
 use crate::sender::notice::{Notice, Notices};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -110,7 +110,7 @@ impl Catalog {
             Ok(_) => {}
             Err(_) => return Look::Gone,
         }
-        match file::peek(&file, self.largest_file()) {
+        match envelope::peek(&file, self.largest_file()) {
             // What is damaged is found to be so when it is read.
             Err(_) => Look::ToSend,
             Ok(head) if head.version.is_unknown() => Look::Skip(head.version.to_string()),

@@ -2,137 +2,23 @@
 //! can send what the other one kept. No key is in it, and of its headers only those count that say how
 //! to read the body.
 
-use super::destination::{Destination, Named};
+use super::destination::Destination;
+use super::envelope::{Envelope, Head, Opened, VERSION};
 use crate::sender::batch::Batch;
 use crate::sender::boundary::{self, Boundary};
 use crate::sender::multipart;
 use base64::prelude::{Engine, BASE64_STANDARD};
 use bytes::Bytes;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
+use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 
-const VERSION: u32 = 1;
 /// How far back a frame of zstd may look unless more is allowed, and at the most; the logarithms of bytes.
 const USUAL_WINDOW: u32 = 27;
 const LARGEST_WINDOW: u32 = 31;
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    version: u32,
-    endpoint: &'a str,
-    headers: BTreeMap<&'a str, &'a str>,
-    /// Readers of the format that do not know it pass over it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    destination: Option<Named>,
-    body_base64: String,
-}
-
-/// An envelope that is read. What is not asked for is passed over and takes no memory.
-#[derive(Deserialize)]
-struct Opened<'a> {
-    #[serde(borrow)]
-    endpoint: Cow<'a, str>,
-    #[serde(borrow)]
-    headers: Headers<'a>,
-    #[serde(borrow)]
-    body_base64: Cow<'a, str>,
-}
-
-/// The headers that say how to read the body.
-#[derive(Default)]
-struct Headers<'a> {
-    content_type: Cow<'a, str>,
-    content_encoding: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Map;
-        impl<'de> Visitor<'de> for Map {
-            type Value = Headers<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("headers")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut headers = Headers::default();
-                while let Some(Text(name)) = map.next_key()? {
-                    let header = if name.eq_ignore_ascii_case("content-type") {
-                        &mut headers.content_type
-                    } else if name.eq_ignore_ascii_case("content-encoding") {
-                        &mut headers.content_encoding
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    *header = map.next_value::<Text<'de>>()?.0;
-                }
-                Ok(headers)
-            }
-        }
-        deserializer.deserialize_map(Map)
-    }
-}
-
-/// What a file says of itself, whatever else is in it.
-#[derive(Deserialize)]
-pub(super) struct Head {
-    #[serde(default)]
-    pub(super) version: Version,
-    #[serde(default)]
-    pub(super) destination: Intended,
-}
-
-/// The version of the format, as it stands there.
-#[derive(Default, Deserialize)]
-pub(super) struct Version(Option<Box<RawValue>>);
-
-/// Where a file says that it is meant for, as it stands there; not all do.
-#[derive(Default, Deserialize)]
-pub(super) struct Intended(Option<Box<RawValue>>);
-
-impl Version {
-    /// A file without any is damaged, or none of these.
-    pub(super) fn is_unknown(&self) -> bool {
-        self.0.as_ref().is_some_and(|version| version.get() != VERSION.to_string())
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let version = self.0.as_ref().map_or("missing", |version| version.get());
-        write!(f, "its version is {version}, not {VERSION}")
-    }
-}
-
-impl Intended {
-    /// Whether it is meant for this destination, or for whoever has the directory. What cannot be understood is meant for
-    /// somebody who understands it.
-    pub(super) fn is_met_by(&self, destination: &Destination) -> bool {
-        let Some(named) = self.0.as_ref().filter(|_| !destination.takes_all()) else { return true };
-        serde_json::from_str(named.get()).is_ok_and(|named| destination.is(&named))
-    }
-
-    pub(super) fn url(&self) -> String {
-        let named = self.0.as_ref().and_then(|named| serde_json::from_str::<Named>(named.get()).ok());
-        named.map_or_else(|| "unreadable".into(), |named| named.url)
-    }
-}
-
-/// Reads what a file says of itself, and no more of it into memory.
-pub(super) fn peek(file: &File, limit: u64) -> serde_json::Result<Head> {
-    serde_json::from_reader(BufReader::with_capacity(64 << 10, file.take(limit)))
-}
 
 /// Why a file is not sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -244,7 +130,7 @@ fn decode(file: &[u8], destination: &Destination, largest: u64) -> Result<Foreig
     if head.version.is_unknown() {
         return Err(Unfit::Version(head.version.to_string()));
     }
-    if head.version.0.is_none() {
+    if head.version.is_missing() {
         return Err(Unfit::Damaged("it is damaged: it has no version".into()));
     }
     if !head.destination.is_met_by(destination) {
