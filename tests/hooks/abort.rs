@@ -30,7 +30,7 @@ fn main() {
 fn libraries(folder: &Path) -> Vec<PathBuf> {
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("libopentelemetry_langsmith-") && name.ends_with(".rlib")
+        name.starts_with("libopentelemetry_langsmith-") && path.extension().is_some_and(|kind| kind == "rlib")
     };
     let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(is_ours).collect();
     let written =
