@@ -17,6 +17,9 @@ use std::time::Duration;
 /// when its root has ended. What waits too long becomes a trace of its own; nothing is dropped for
 /// want of a parent. [`LangSmithSpanProcessor`](crate::LangSmithSpanProcessor) needs no such wait.
 ///
+/// Nor does it see that a panic ended a span, which then shows as a success unless
+/// `SpanExt::interrupted_unless_done` was there to tell.
+///
 /// ```no_run
 /// use opentelemetry_langsmith::LangSmithExporter;
 /// use opentelemetry_sdk::trace::SdkTracerProvider;

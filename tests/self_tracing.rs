@@ -7,7 +7,7 @@ mod common;
 use common::{assert_flawless, config, eventually, LONG};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_langsmith::testing::{Fault, LocalLangSmith};
-use opentelemetry_langsmith::{Client, LangSmithExporter, LangSmithSpanProcessor};
+use opentelemetry_langsmith::{Client, LangSmithExporter, LangSmithSpanProcessor, Run};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -114,6 +114,34 @@ fn every_way(switch: &Switch, script: impl Fn(&LocalLangSmith), name: &str) -> V
     servers
 }
 
+#[tracing::instrument(target = "hook")]
+fn looks_at(name: &str) {
+    tracing::info!(target: "hook", "looked at {name}");
+}
+
+/// A hook that is instrumented itself.
+fn hooks_trace_nothing(switch: &Switch) {
+    let hooked = |server: &LocalLangSmith| config(server).with_on_run(|run: &mut Run| looks_at(run.name()));
+
+    let server = common::server();
+    let processor = LangSmithSpanProcessor::new(hooked(&server)).unwrap();
+    let client = processor.handle().client();
+    one_span(switch, processor, &client, "traced");
+    assert_flawless(&server, 1);
+
+    let server = common::server();
+    let exporter = LangSmithExporter::new(hooked(&server)).unwrap();
+    let client = exporter.client();
+    one_span(switch, opentelemetry_sdk::trace::BatchSpanProcessor::builder(exporter).build(), &client, "traced");
+    assert_flawless(&server, 1);
+
+    let server = common::server();
+    let exporter = LangSmithExporter::new(hooked(&server)).unwrap();
+    let client = exporter.client();
+    one_span(switch, opentelemetry_sdk::trace::SimpleSpanProcessor::new(exporter), &client, "traced");
+    assert_flawless(&server, 1);
+}
+
 #[test]
 fn one_span_is_one_run() {
     let switch = Switch::default();
@@ -163,7 +191,12 @@ fn one_span_is_one_run() {
         let client = processor.handle().client();
         one_span(&switch, processor, &client, "traced");
     }
-    *switch.0.write().unwrap() = None;
     // Its HTTP client says a lot there, which would be somebody's events.
     assert_eq!(*from_sender.0.lock().unwrap(), Vec::<String>::new());
+    hooks_trace_nothing(&switch);
+    *switch.0.write().unwrap() = None;
+    // What hooks say is heard; what they open is not sent.
+    let heard = std::mem::take(&mut *from_sender.0.lock().unwrap());
+    assert!(heard.iter().filter(|line| line.starts_with("hook event")).count() >= 3, "{heard:?}");
+    assert!(heard.iter().all(|line| line.starts_with("hook ")), "{heard:?}");
 }

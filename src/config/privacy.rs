@@ -21,7 +21,12 @@ impl Config {
     /// ```
     ///
     /// A hook that gives back nothing keeps every run; one that gives back a `bool` keeps those for
-    /// which it is `true`. Whatever it adds is still hidden and redacted as configured.
+    /// which it is `true`. Whatever it adds is still hidden and redacted as configured. What is left of the run then
+    /// is all that other runs get of it: the inputs and outputs that a root shows
+    /// ([`with_bubble_io`](Self::with_bubble_io)), and the counts of tokens that are added up.
+    ///
+    /// It runs under the `tracing` subscriber that the client was built under, if that is still there, or else under
+    /// that of the whole process. Spans that it opens become no runs.
     ///
     /// **Dropped runs and the tree.** What stands under a dropped run moves up to the nearest run above
     /// it that was not dropped, or becomes a root. That takes a parent that is looked at before its
@@ -41,7 +46,8 @@ impl Config {
     ///
     /// A dropped run is counted as [`DropReason::Hook`](crate::DropReason::Hook), and a bare one is counted as a run of its own.
     /// When the hook panics, the run is treated as dropped, with [`DropReason::Panicked`](crate::DropReason::Panicked), because
-    /// it may hold what the hook was to hide; a bare run is then named `left out`.
+    /// it may hold what the hook was to hide; a bare run is then named `left out`. With `panic = "abort"` no panic
+    /// is contained, and the process ends.
     pub fn with_on_run<T: Into<OnRun>>(mut self, hook: impl Fn(&mut Run) -> T + Send + Sync + 'static) -> Self {
         self.on_run = Some(Hook::new(hook));
         self
@@ -50,16 +56,18 @@ impl Config {
     /// Sends the inputs of runs as `{}`. `LANGSMITH_HIDE_INPUTS`; off by default.
     ///
     /// Files that were attached are not sent either, of events only names and times are, of feedback only
-    /// keys and scores, and neither are attributes that conventions know but had no use for, since they may repeat the inputs. Names,
-    /// errors, tags and all other metadata stay.
+    /// keys and scores. Since they may repeat the inputs, neither are attributes with words that conventions know but had
+    /// no use for or that are named as theirs (`gen_ai.*`, `llm.*`, …), arguments of functions, and parameters of a
+    /// call that stand among its inputs (`tools`, `instructions`, …). Names, errors, tags and all other metadata stay.
     pub fn with_hide_inputs(mut self, hide: bool) -> Self {
         self.hide.inputs = hide;
         self
     }
 
     /// Sends the outputs of runs as `{}`, with the same consequences as
-    /// [`with_hide_inputs`](Self::with_hide_inputs). `LANGSMITH_HIDE_OUTPUTS`; off by default. Counts
-    /// of tokens stay: they are metadata too.
+    /// [`with_hide_inputs`](Self::with_hide_inputs), but for arguments and parameters. `LANGSMITH_HIDE_OUTPUTS`; off by
+    /// default. Where a failed tool's answer would be the error, the kind of the error is, or what the call is said to
+    /// have come to: hiding wins. Counts of tokens stay: they are metadata too.
     pub fn with_hide_outputs(mut self, hide: bool) -> Self {
         self.hide.outputs = hide;
         self

@@ -101,11 +101,12 @@ impl Config {
 
     /// Whether the root of a trace that has no inputs, or no outputs, of its own shows those of the
     /// first and of the last model call below it: LangSmith's threads and dashboards look at roots only.
-    /// By default this is so in traces out of which the filter has left something.
+    /// By default this is so in traces out of which the filter has left something. They are shown as they are sent with
+    /// the call, and with the files that they refer to.
     ///
     /// Calls that end after the root are not seen, nor are any behind an exporter that has
-    /// [`with_on_run`](Self::with_on_run), which gets to see roots first; what is larger than 1 MiB is not
-    /// taken up.
+    /// [`with_on_run`](Self::with_on_run), which gets to see roots first; what is larger than 1 MiB, or has
+    /// files of more than 8 MiB, is not taken up.
     pub fn with_bubble_io(mut self, on: bool) -> Self {
         self.selection.bubble_io = Some(on);
         self
@@ -157,8 +158,8 @@ impl Config {
     /// that the hook names, or of the resource's `langsmith.project`, or that of
     /// [`with_project`](Self::with_project). A trace that was joined to a run elsewhere is not asked about.
     ///
-    /// The processor asks on the application's thread, so `hook` has to be quick and shall not open spans.
-    /// If it panics its answer is `None`; so it is for names that are blank or longer than 1,000 bytes.
+    /// The processor asks on the application's thread, so `hook` has to be quick. Spans that it opens
+    /// are left alone: they become no runs, which is warned about once. If it panics its answer is `None`; so it is for names that are blank or longer than 1,000 bytes.
     ///
     /// ```
     /// use opentelemetry_langsmith::Config;

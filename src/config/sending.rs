@@ -132,7 +132,8 @@ impl Config {
     }
 
     /// Calls `hook` for each run that was on its way and is given up, on the sender's thread: so
-    /// that it can be kept and sent again. It shall not block. A panic in it is contained.
+    /// that it can be kept and sent again. It shall not block. A panic in it is contained, but
+    /// with `panic = "abort"`. It runs under the subscriber that [`with_on_run`](Self::with_on_run) tells of.
     ///
     /// It is also called for runs whose batches a shutdown leaves behind. The shutdown waits for that
     /// no longer than a moment, so a program that ends right then may not hear of the last of them.

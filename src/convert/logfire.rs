@@ -65,7 +65,7 @@ fn convert(view: &mut View<'_, '_>, draft: &mut Draft) {
             embedding(view, draft);
         }
         view.take_if(Key::Returned, |value| draft.set_outputs(value));
-    } else {
+    } else if !draft.hide.inputs {
         view.disown(Key::Tools);
     }
     request(view, draft);

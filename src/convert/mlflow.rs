@@ -2,10 +2,10 @@
 
 use super::draft::TypeRank;
 use super::encoded;
-use super::hidden;
-use super::tracing_fields::is_argument;
 use super::frame::{attributes, is_empty, Convention, View};
+use super::hidden;
 use super::messages::{write_documents, write_tools, Members};
+use super::tracing_fields::is_argument;
 use super::usage::Count;
 use super::Draft;
 use crate::json::{scan, walk};

@@ -17,8 +17,8 @@ mod frame;
 mod genai;
 mod genai_old;
 mod genkit;
-mod hidden;
 mod google_adk;
+mod hidden;
 mod langfuse;
 mod langsmith;
 mod livekit;
@@ -323,6 +323,7 @@ fn keep_left(frame: &Frame, attributes: &[KeyValue], draft: &mut Draft<'_>) {
             return;
         }
         match function_args {
+            FunctionArgs::Inputs if name == "self" && hide.inputs => {}
             FunctionArgs::Inputs if name == "self" => drop(metadata.insert("self", &attribute.value)),
             FunctionArgs::Inputs => tracing_fields::insert_argument(&mut arguments, attribute),
             FunctionArgs::Metadata => tracing_fields::insert_argument(metadata, attribute),

@@ -50,7 +50,11 @@ impl Hooks {
         #[cfg(feature = "redact")]
         if let Some(redaction) = &mut self.redaction {
             // Functions in it are the application's.
-            return if redaction.has_functions() { call::within(|| redaction.apply(run)) } else { redaction.apply(run) };
+            return if redaction.has_functions() {
+                call::within(|| redaction.apply(run))
+            } else {
+                redaction.apply(run)
+            };
         }
         true
     }

@@ -161,7 +161,7 @@ pub(super) fn read(attributes: &[KeyValue]) -> Shared {
 /// Whether `#[tracing::instrument]` made the span, and not an instrumentation of `OpenInference`'s.
 fn is_function(attributes: &[KeyValue]) -> bool {
     let has = |name: &str| attributes.iter().any(|attribute| attribute.key.as_str() == name);
-    (has("code.module.name") || has("code.namespace") || has("target")) && !has("openinference.span.kind")
+    ["code.module.name", "code.namespace", "target", "level"].into_iter().any(has) && !has("openinference.span.kind")
 }
 
 /// A UUID there names a project.

@@ -135,7 +135,8 @@ impl Redactor {
     }
 
     /// Asks `function` about every text, after all other rules: `Some` is what to send instead. It is called
-    /// on the sender's thread and shall not block.
+    /// on the sender's thread, under the subscriber that [`Config::with_on_run`](crate::Config::with_on_run) tells of,
+    /// and shall not block.
     pub fn with_fn(mut self, function: impl Fn(&Place<'_>, &str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.functions.push(Arc::new(function));
         self

@@ -86,7 +86,8 @@ impl Risen {
     /// were applied twice would say another thing here than there.
     pub(super) fn take_from(self, run: &mut Run) -> Self {
         let Self { inputs, outputs, files } = self;
-        let same = |field: &mut Option<Json>, risen: Option<Json>| risen.and_then(|risen| field.take_if(|is| *is == risen));
+        let same =
+            |field: &mut Option<Json>, risen: Option<Json>| risen.and_then(|risen| field.take_if(|is| *is == risen));
         let (inputs, outputs) = (same(&mut run.inputs, inputs), same(&mut run.outputs, outputs));
         let is_risen = |file: &mut Attachment| files.iter().any(|risen| risen.name == file.name);
         let files = run.attachments.extract_if(.., is_risen).collect();

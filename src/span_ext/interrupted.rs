@@ -19,7 +19,8 @@ use std::future::Future;
 /// ```
 /// An early return, by `?` for example, drops the guard too. Where there are such,
 /// [`InterruptExt::or_interrupted`] knows the difference. A guard that is dropped by a panic says
-/// `panicked`.
+/// `panicked`. Behind [`LangSmithSpanProcessor`](crate::LangSmithSpanProcessor) a span that a panic ends says so
+/// without a guard, unless the span was begun while its thread was unwinding already or has a status of its own.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped at once marks the run as interrupted"]
 pub struct InterruptGuard<S: SpanExt> {

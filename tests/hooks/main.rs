@@ -1,8 +1,12 @@
 //! What hooks decide holds everywhere, and what they do themselves is contained.
 
+#[cfg(unix)]
+mod abort;
 #[path = "../common/mod.rs"]
 mod common;
+mod reentry;
 mod risen;
+mod traced;
 
 use opentelemetry_langsmith::{Client, Config, LangSmithExporter, LangSmithSpanProcessor};
 use opentelemetry_sdk::trace::{SdkTracerProvider, TracerProviderBuilder};

@@ -37,12 +37,10 @@ fn secret_call() -> Call {
 fn trace(way: Way, config: Config, calls: Vec<Call>) -> opentelemetry_langsmith::Stats {
     let (provider, client) = way.provider(config);
     let (tracer, plumbing) = (provider.tracer("app"), provider.tracer("hyper"));
-    let root = Context::new().with_span(
-        tracer.span_builder("root").with_start_time(at(0)).start_with_context(&tracer, &Context::new()),
-    );
-    let left_out = root.with_span(
-        plumbing.span_builder("request").with_start_time(at(0)).start_with_context(&plumbing, &root),
-    );
+    let root = Context::new()
+        .with_span(tracer.span_builder("root").with_start_time(at(0)).start_with_context(&tracer, &Context::new()));
+    let left_out =
+        root.with_span(plumbing.span_builder("request").with_start_time(at(0)).start_with_context(&plumbing, &root));
     for Call { name, time: (begins, ends), attributes } in calls {
         let call = tracer.span_builder(name).with_start_time(at(begins)).with_attributes(attributes);
         let call = left_out.with_span(call.start_with_context(&tracer, &left_out));
@@ -88,8 +86,7 @@ fn panics_at_calls(run: &mut Run) -> OnRun {
 #[test]
 fn what_a_hook_drops_scrubs_or_panics_at_does_not_rise() {
     type Hook = fn(&mut Run) -> OnRun;
-    let hooks: [(&str, Hook); 3] =
-        [("drops", drops_calls), ("scrubs", scrubs_calls), ("panics", panics_at_calls)];
+    let hooks: [(&str, Hook); 3] = [("drops", drops_calls), ("scrubs", scrubs_calls), ("panics", panics_at_calls)];
     for way in WAYS {
         for always in [false, true] {
             for (what, hook) in hooks {
@@ -135,7 +132,8 @@ fn what_is_hidden_or_redacted_rises_as_it_was_sent() {
         let redacted = server();
         // A rule that would go on with what it made.
         let redactor = Redactor::new()
-            .with_pattern(SECRET, "hush").unwrap()
+            .with_pattern(SECRET, "hush")
+            .unwrap()
             .with_fn(|_, text| text.contains("hush").then(|| format!("<{text}>")));
         trace(way, config(&redacted).with_redactor(redactor), vec![secret_call()]);
         let (root, call) = (redacted.run("root").unwrap(), redacted.run("call").unwrap());
@@ -205,7 +203,8 @@ fn files_that_were_taken_out_do_not_rise() {
     let (asked, answered) = (vec![1; 60_000], vec![2; 60_000]);
     let without_files = Redactor::new().without_binary_attachments();
     let server = server();
-    let hooked = config(&server).with_on_run(|run: &mut Run| run.retain_attachments(|name, _| name.starts_with("output")));
+    let hooked =
+        config(&server).with_on_run(|run: &mut Run| run.retain_attachments(|name, _| name.starts_with("output")));
     trace(Way::Processor, hooked, vec![painter(&asked, &answered)]);
     assert_eq!(files(&server.run("root").unwrap()), [("output_1_image", 60_000, 2)]);
     server.clear();
@@ -278,20 +277,26 @@ fn the_tokens_of_what_was_dropped_are_not_summed_elsewhere() {
 fn counts_that_a_hook_takes_or_makes_are_those_that_count() {
     for way in WAYS {
         let server = server();
-        counted(way, config(&server).with_on_run(|run: &mut Run| {
-            if run.name() != "outer" {
-                run.take_metadata("usage_metadata");
-                run.take_outputs();
-            }
-        }));
+        counted(
+            way,
+            config(&server).with_on_run(|run: &mut Run| {
+                if run.name() != "outer" {
+                    run.take_metadata("usage_metadata");
+                    run.take_outputs();
+                }
+            }),
+        );
         assert_eq!(tokens(&server, "outer"), Some(10), "{way:?}: {:#?}", server.runs());
 
         let server = crate::common::server();
-        counted(way, config(&server).with_on_run(|run: &mut Run| {
-            if run.name() == "innermost" {
-                run.set_usage(&UsageMetadata::new(99, 0));
-            }
-        }));
+        counted(
+            way,
+            config(&server).with_on_run(|run: &mut Run| {
+                if run.name() == "innermost" {
+                    run.set_usage(&UsageMetadata::new(99, 0));
+                }
+            }),
+        );
         assert_eq!(tokens(&server, "outer"), None, "{way:?}: {:#?}", server.runs());
         assert_eq!(tokens(&server, "innermost"), Some(99), "{way:?}");
     }

@@ -3,8 +3,8 @@
 
 use crate::common::{export_all, server, span};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
-use opentelemetry_langsmith::testing::{attribute_families, attribute_names, ReceivedRun};
-use opentelemetry_langsmith::Config;
+use opentelemetry_langsmith::testing::{attribute_families, attribute_names, run_of, ReceivedRun};
+use opentelemetry_langsmith::{Config, Json};
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -49,7 +49,9 @@ fn value(shape: usize, text: &str) -> Value {
         1 => string(json!({ "own": text })),
         2 => string(json!([{"role": "user", "content": text}])),
         3 => string(json!([{"role": "assistant", "parts": [{"type": "text", "content": text}]}])),
-        4 => string(json!({"messages": [{"role": "user", "content": text}], "tools": [{"name": "t", "description": text}]})),
+        4 => string(
+            json!({"messages": [{"role": "user", "content": text}], "tools": [{"name": "t", "description": text}]}),
+        ),
         5 => string(json!({"args": [], "kwargs": { "own": text }})),
         6 => Value::Array(Array::String(vec![StringValue::from(text.to_owned())])),
         7 => string(json!({
@@ -72,7 +74,10 @@ fn contexts() -> Vec<Vec<KeyValue>> {
         vec![KeyValue::new("level", "INFO"), KeyValue::new("target", "app")],
         vec![KeyValue::new("level", "INFO"), KeyValue::new("mlflow.spanType", "\"LLM\"")],
         vec![KeyValue::new("mlflow.spanType", "\"RETRIEVER\"")],
-        vec![KeyValue::new("mlflow.spanInputs", r#"{"messages":[{"role":"user","content":"x"}],"tools":[],"question":1}"#)],
+        vec![KeyValue::new(
+            "mlflow.spanInputs",
+            r#"{"messages":[{"role":"user","content":"x"}],"tools":[],"question":1}"#,
+        )],
         vec![KeyValue::new("gen_ai.tool.name", "t"), KeyValue::new("gen_ai.tool.call.outcome", "failed")],
         vec![KeyValue::new("lk.function_tool.name", "t"), KeyValue::new("lk.function_tool.is_error", true)],
         vec![
@@ -82,9 +87,16 @@ fn contexts() -> Vec<Vec<KeyValue>> {
         ],
         vec![KeyValue::new("gen_ai.input.messages", r#"[{"role":"user","parts":[{"type":"text","content":"x"}]}]"#)],
         vec![KeyValue::new("input.value", "x"), KeyValue::new("output.value", "y")],
-        vec![KeyValue::new("logfire.msg_template", "{x}"), KeyValue::new("logfire.json_schema", r#"{"type":"object","properties":{"question":{}}}"#)],
+        vec![
+            KeyValue::new("logfire.msg_template", "{x}"),
+            KeyValue::new("logfire.json_schema", SCHEMA),
+            KeyValue::new("logfire.span_type", "span"),
+        ],
     ];
-    contexts.extend(kinds("gen_ai.operation.name", &["chat", "execute_tool", "embeddings", "search_memory", "invoke_agent"]));
+    contexts.extend(kinds(
+        "gen_ai.operation.name",
+        &["chat", "execute_tool", "embeddings", "search_memory", "invoke_agent"],
+    ));
     contexts.extend(kinds("openinference.span.kind", &["LLM", "TOOL", "RETRIEVER", "RERANKER", "EMBEDDING"]));
     contexts
 }
@@ -143,8 +155,13 @@ fn runs(config: impl Fn(Config) -> Config, spans: Vec<Vec<KeyValue>>) -> BTreeMa
 fn places(name: &str) -> bool {
     matches!(
         name,
-        "langsmith.span.id" | "langsmith.span.parent_id" | "langsmith.span.dotted_order" | "langsmith.trace.id"
-            | "langsmith.is_root" | "langsmith.root" | "langsmith.traceable_parent_otel_span_id"
+        "langsmith.span.id"
+            | "langsmith.span.parent_id"
+            | "langsmith.span.dotted_order"
+            | "langsmith.trace.id"
+            | "langsmith.is_root"
+            | "langsmith.root"
+            | "langsmith.traceable_parent_otel_span_id"
     )
 }
 
@@ -153,16 +170,29 @@ fn texts(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("zq").filter_map(|(at, _)| text.get(at..at + 9)).filter(|text| text.ends_with("qz"))
 }
 
-/// On which side each text stands where nothing is hidden, in any company.
-fn sides(plants: &[Plant]) -> HashMap<String, Sides> {
-    let mut sides = HashMap::<String, Sides>::new();
+/// What fields without a dot are depends on who made the span: arguments of a function, or anything.
+type Maker = (bool, bool);
+
+fn maker(attributes: &[KeyValue]) -> Maker {
+    let last = |name: &str| attributes.iter().rfind(|attribute| attribute.key.as_str() == name);
+    let is_tracing = ["code.module.name", "target", "busy_ns", "level"].into_iter().any(|name| last(name).is_some());
+    let schema = last("logfire.json_schema").is_some_and(|schema| schema.value.as_str() == SCHEMA);
+    (is_tracing, schema)
+}
+
+const SCHEMA: &str = r#"{"type":"object","properties":{"question":{}}}"#;
+
+/// On which side each text stands where nothing is hidden, in any company of that kind.
+fn sides(plants: &[Plant]) -> HashMap<(Maker, String), Sides> {
+    let mut sides = HashMap::<(Maker, String), Sides>::new();
     for context in contexts() {
-        let spans = plants.iter().map(|plant| [context.clone(), vec![plant.attribute()]].concat());
-        for run in runs(|config| config, spans.collect()).into_values() {
-            for (json, is_input) in [(&run.inputs, true), (&run.outputs, false)] {
-                let json = json.as_ref().map(ToString::to_string).unwrap_or_default();
-                for text in texts(&json) {
-                    let side = sides.entry(text.to_owned()).or_default();
+        for plant in plants.iter().filter(|plant| !places(&plant.name)) {
+            let attributes = [context.clone(), vec![plant.attribute()]].concat();
+            let maker = maker(&attributes);
+            let run = run_of(&SpanData { attributes, ..span(1, 1, 0) });
+            for (json, is_input) in [(run.inputs(), true), (run.outputs(), false)] {
+                for text in texts(json.map(Json::as_str).unwrap_or_default()) {
+                    let side = sides.entry((maker, text.to_owned())).or_default();
                     side.inputs |= is_input;
                     side.outputs |= !is_input;
                 }
@@ -186,15 +216,18 @@ impl Dice {
 fn no_word_of_what_is_hidden_is_on_the_wire() {
     let plants = plants();
     let sides = sides(&plants);
-    assert!(sides.len() > plants.len() / 4, "{} of {}", sides.len(), plants.len());
+    assert!(sides.len() > 1000, "{} of {}", sides.len(), plants.len());
     let contexts = contexts();
-    // Each attribute alone and in each company, then mixed with others at random.
-    let mut mixed: Vec<Vec<KeyValue>> = Vec::new();
+    // Each attribute in each company, and mixed with others at random.
+    let mut each: Vec<Vec<KeyValue>> = Vec::new();
     for context in &contexts {
-        mixed.extend(plants.iter().map(|plant| [context.clone(), vec![plant.attribute()]].concat()));
+        let maker = maker(context);
+        let content = plants.iter().filter(|plant| sides.contains_key(&(maker, plant.text.clone())));
+        each.extend(content.map(|plant| [context.clone(), vec![plant.attribute()]].concat()));
     }
+    let mut mixed = Vec::new();
     let mut dice = Dice(7);
-    for number in 0..12_000 {
+    for number in 0..6_000 {
         let mut attributes = contexts[dice.below(contexts.len())].clone();
         for _ in 0..1 + number % 12 {
             let at = dice.below(attributes.len() + 1);
@@ -204,9 +237,13 @@ fn no_word_of_what_is_hidden_is_on_the_wire() {
     }
     let by_text: HashMap<&str, &Plant> = plants.iter().map(|plant| (&*plant.text, plant)).collect();
     for (inputs, outputs) in [(true, false), (false, true), (true, true)] {
+        let mut spans = mixed.clone();
+        if !(inputs && outputs) {
+            spans.extend(each.iter().cloned());
+        }
         let hide = |config: Config| config.with_hide_inputs(inputs).with_hide_outputs(outputs);
         let mut leaks = BTreeMap::new();
-        for (number, run) in runs(hide, mixed.clone()) {
+        for (number, run) in runs(hide, spans.clone()) {
             // What is an input here and an output there is hidden where both are.
             let is_hidden = |side: &Sides| match (side.inputs, side.outputs) {
                 (false, false) => false,
@@ -214,19 +251,29 @@ fn no_word_of_what_is_hidden_is_on_the_wire() {
                 (false, true) => outputs,
                 (true, true) => inputs && outputs,
             };
+            let maker = maker(&spans[usize::try_from(number).unwrap() - 1]);
             let whole = format!("{run:?}");
-            for text in texts(&whole).filter(|text| sides.get(*text).is_some_and(is_hidden)) {
+            for text in texts(&whole).filter(|text| sides.get(&(maker, (*text).to_owned())).is_some_and(is_hidden)) {
                 let plant = by_text[text];
                 let at = whole.find(text).unwrap();
                 let before = whole[..at].char_indices().rev().nth(150).map_or(0, |(at, _)| at);
-                let company = mixed[number as usize - 1].iter().map(|attribute| attribute.key.as_str().to_owned());
-                leaks.entry((plant.name.clone(), plant.shape)).or_insert_with(|| {
-                    (company.collect::<Vec<_>>(), whole[before..at].to_owned())
-                });
+                let company = spans[usize::try_from(number).unwrap() - 1]
+                    .iter()
+                    .map(|attribute| attribute.key.as_str().to_owned());
+                leaks
+                    .entry((plant.name.clone(), plant.shape))
+                    .or_insert_with(|| (company.collect::<Vec<_>>(), whole[before..at].to_owned()));
             }
         }
-        let lines = leaks.iter().map(|((name, shape), (company, before))| format!("{name} {shape} beside {company:?}: …{before}"));
+        let lines = leaks
+            .iter()
+            .map(|((name, shape), (company, before))| format!("{name} {shape} beside {company:?}: …{before}"));
         let lines: Vec<_> = lines.take(60).collect();
-        assert!(leaks.is_empty(), "hidden inputs {inputs}, outputs {outputs}: {} leaks\n{}", leaks.len(), lines.join("\n"));
+        assert!(
+            leaks.is_empty(),
+            "hidden inputs {inputs}, outputs {outputs}: {} leaks\n{}",
+            leaks.len(),
+            lines.join("\n")
+        );
     }
 }

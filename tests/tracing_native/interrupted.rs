@@ -104,16 +104,101 @@ fn breaks() {
     panic!("on purpose");
 }
 
+#[instrument]
+fn breaks_unguarded() {
+    panic!("on purpose");
+}
+
+/// Lets `work` unwind.
+fn unwind(work: impl FnOnce()) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+}
+
 #[test]
 fn a_panic_is_a_failure() {
     let runs = Traced::start().runs(|| {
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
         let _ = std::panic::catch_unwind(breaks);
-        std::panic::set_hook(hook);
+        let _ = std::panic::catch_unwind(breaks_unguarded);
     });
-    assert_eq!(runs["breaks"].error.as_deref(), Some("panicked"));
-    assert_eq!(runs["breaks"].metadata("ls_is_error_interrupt"), None);
+    for name in ["breaks", "breaks_unguarded"] {
+        assert_eq!(runs[name].error.as_deref(), Some("panicked"), "{name}");
+        assert_eq!(runs[name].metadata("ls_is_error_interrupt"), None);
+    }
+}
+
+#[instrument]
+async fn breaks_later() {
+    tokio::task::yield_now().await;
+    panic!("on purpose");
+}
+
+#[test]
+fn a_task_that_panics_is_a_failure() {
+    let runs = Traced::start().runs_async(|| async {
+        assert!(tokio::spawn(breaks_later().instrument(info_span!("outer"))).await.is_err());
+    });
+    assert_eq!(runs["breaks_later"].error.as_deref(), Some("panicked"));
+}
+
+/// A destructor that traces what it does.
+struct Cleaner;
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        info_span!("cleaned").in_scope(|| info_span!("swept").in_scope(|| {}));
+    }
+}
+
+#[test]
+fn what_is_done_while_a_thread_unwinds_is_no_failure() {
+    let traced = Traced::start();
+    let runs = traced.runs(|| {
+        let outer = info_span!("outer");
+        unwind(|| {
+            let _span = info_span!("inner").entered();
+            let _cleaner = Cleaner;
+            info_span!("before").in_scope(|| {});
+            let told = info_span!("told");
+            told.in_scope(|| {});
+            told.record_error("its own words");
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+        outer.in_scope(|| {});
+    });
+    let errors = |name: &str| runs[name].error.clone();
+    for name in ["cleaned", "swept", "before", "outer"] {
+        assert_eq!(errors(name), None, "{name}");
+    }
+    assert_eq!(errors("inner").as_deref(), Some("panicked"));
+    assert_eq!(errors("told").as_deref(), Some("its own words"));
+}
+
+#[test]
+fn a_panic_keeps_a_trace_that_is_sampled_out() {
+    let traced = Traced::configured(|config| config.with_sampling_rate(0.0).with_keep_errors(true));
+    let runs = traced.runs(|| {
+        info_span!("well").in_scope(|| {});
+        unwind(|| {
+            let _span = info_span!("broken").entered();
+            info_span!("below").in_scope(|| {});
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+    });
+    let mut names: Vec<_> = runs.0.iter().map(|run| &*run.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["below", "broken"]);
+}
+
+#[test]
+fn a_span_that_says_it_went_well_did() {
+    let runs = Traced::start().runs(|| {
+        unwind(|| {
+            let span = info_span!("fine").entered();
+            tracing_opentelemetry::OpenTelemetrySpanExt::set_status(&*span, opentelemetry::trace::Status::Ok);
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+    });
+    assert_eq!(runs["fine"].error, None);
 }
 
 #[test]

@@ -127,8 +127,9 @@ impl SpanFilter {
     /// The spans that `keep` says `true` to become runs, plumbing too.
     ///
     /// [`LangSmithSpanProcessor`](crate::LangSmithSpanProcessor) asks when a span starts, on the
-    /// application's thread, so `keep` has to be quick and shall not open spans. If `keep` panics the
-    /// answer is `true`.
+    /// application's thread, so `keep` has to be quick. Spans that it opens are left alone: they
+    /// become no runs, which is warned about once. If `keep` panics the answer is `true`, unless the program is
+    /// compiled with `panic = "abort"`, where nothing is contained.
     pub fn from_fn(keep: impl Fn(&SpanData) -> bool + Send + Sync + 'static) -> Self {
         Self(Rule::Custom(Arc::new(keep)))
     }
