@@ -35,3 +35,36 @@ impl<T: Default> Lock<T> {
         value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use fork::{fork, waitpid, Fork};
+
+    #[test]
+    fn a_forked_process_does_not_wait_for_a_thread_of_the_first() {
+        let lock: &Lock<u32> = Box::leak(Box::default());
+        let (held, is_held) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let holder = std::thread::spawn(move || {
+            let mut value = lock.lock();
+            *value = 7;
+            held.send(()).unwrap();
+            let _ = may_go_on.recv();
+        });
+        is_held.recv().unwrap();
+        match fork().expect("a second process") {
+            Fork::Child => {
+                let before = std::mem::replace(&mut *lock.lock(), 9);
+                std::process::exit(i32::from(before != 0 || *lock.lock() != 9));
+            }
+            Fork::Parent(child) => {
+                // It ends while the lock is held here.
+                assert_eq!(waitpid(child).unwrap(), 0);
+                drop(go_on);
+                holder.join().unwrap();
+                assert_eq!(*lock.lock(), 7);
+            }
+        }
+    }
+}

@@ -91,7 +91,9 @@ impl SpanProcessor for LangSmithSpanProcessor {
         };
         let key = SpanKey::of(&span.span_context);
         let new_root = self.live.start(span, parent, |node| match self.pending {
-            Some(runs) if runs == PendingRuns::All || node.is_first_here() => self.client.watch(&pass, key, Arc::clone(node)),
+            Some(runs) if runs == PendingRuns::All || node.is_first_here() => {
+                self.client.watch(&pass, key, Arc::clone(node))
+            }
             _ => {}
         });
         if let Some(root) = new_root {

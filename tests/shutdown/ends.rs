@@ -15,6 +15,8 @@ use std::time::Duration;
 
 const THREADS: usize = 4;
 const TRIES: usize = 150;
+/// So many traces more each thread makes when the shutdown has begun.
+const LATE: usize = 20;
 
 /// A processor that two hold: a provider, and the test, which shuts it down behind the provider's back.
 #[derive(Clone, Debug)]
@@ -55,11 +57,10 @@ fn assert_whole(server: &LocalLangSmith) {
     assert_eq!(server.violations(), Vec::<String>::new());
 }
 
-/// Threads trace for as long as they may, and stop a little after the shutdown. The names of spans whose ends came back
-/// before it.
-fn trace(provider: &SdkTracerProvider, thread: usize, stopping: &AtomicBool, stopped: &AtomicBool) -> Vec<String> {
+/// Traces until a little after the shutdown has begun. Returns the names of spans whose ends came back before it.
+fn trace(provider: &SdkTracerProvider, thread: usize, stopping: &AtomicBool) -> Vec<String> {
     let tracer = provider.tracer("ends");
-    let mut ended = Vec::new();
+    let (mut ended, mut late) = (Vec::new(), 0);
     for number in 0.. {
         let name = |kind: &str| format!("{kind} {thread}/{number}");
         let root = Context::new().with_span(tracer.start_with_context(name("root"), &Context::new()));
@@ -70,93 +71,91 @@ fn trace(provider: &SdkTracerProvider, thread: usize, stopping: &AtomicBool, sto
             middle.span().end();
         }
         root.span().end();
-        if stopped.load(Ordering::SeqCst) {
-            break;
-        }
         if !stopping.load(Ordering::SeqCst) {
             ended.extend(["root", "first middle", "first leaf", "second middle", "second leaf"].map(name));
+        } else if late == LATE {
+            break;
+        } else {
+            late += 1;
         }
+        std::thread::yield_now();
     }
     ended
 }
 
 fn shut_down_amid_ends(change: fn(Config) -> Config, stop: Stop) {
     for _ in 0..TRIES {
-        let server = server();
-        let processor = Shared(Arc::new(LangSmithSpanProcessor::new(change(config(&server))).unwrap()));
-        let handle = processor.0.handle();
-        let provider = SdkTracerProvider::builder()
-            .with_span_processor(processor.clone())
-            .with_id_generator(CountedIds::default())
-            .build();
-        let (stopping, stopped, ready) = (AtomicBool::new(false), AtomicBool::new(false), Barrier::new(THREADS + 1));
-        let (answer, ended) = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..THREADS)
-                .map(|thread| {
-                    let (provider, stopping, stopped, ready) = (&provider, &stopping, &stopped, &ready);
-                    scope.spawn(move || {
-                        ready.wait();
-                        trace(provider, thread, stopping, stopped)
-                    })
-                })
-                .collect();
-            ready.wait();
-            while handle.client().stats().submitted < 50 {
-                std::thread::yield_now();
-            }
-            stopping.store(true, Ordering::SeqCst);
-            let answer = stop(&provider, &processor, &handle);
-            stopped.store(true, Ordering::SeqCst);
-            (answer, threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>())
-        });
-        assert_eq!(answer, Ok(()), "what comes too late is no fault of the shutdown");
-        let stats = handle.client().stats();
-        assert_adds_up(&stats);
-        assert_eq!((stats.queued, stats.in_flight, stats.sent), (0, 0, server.received()), "{stats:?}");
-        assert_eq!(stats.dropped_total(), stats.dropped(DropReason::ShutDown), "{stats:?}");
-        assert_whole(&server);
-        let runs = server.runs();
-        let whole: HashSet<_> = runs.iter().filter(|run| run.error.is_none()).map(|run| run.name.as_str()).collect();
-        let lost: Vec<_> = ended.iter().filter(|name| !whole.contains(name.as_str())).collect();
-        assert!(lost.is_empty(), "{} spans that had ended are lost or interrupted, {} for one", lost.len(), lost[0]);
+        in_time(move || shut_down_once(change, stop));
     }
+}
+
+fn shut_down_once(change: fn(Config) -> Config, stop: Stop) {
+    let server = server();
+    let processor = Shared(Arc::new(LangSmithSpanProcessor::new(change(config(&server))).unwrap()));
+    let handle = processor.0.handle();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(processor.clone())
+        .with_id_generator(CountedIds::default())
+        .build();
+    let (stopping, ready) = (AtomicBool::new(false), Barrier::new(THREADS + 1));
+    let (answer, ended) = std::thread::scope(|scope| {
+        let start = |thread| {
+            let (provider, stopping, ready) = (&provider, &stopping, &ready);
+            scope.spawn(move || {
+                ready.wait();
+                trace(provider, thread, stopping)
+            })
+        };
+        let threads: Vec<_> = (0..THREADS).map(start).collect();
+        ready.wait();
+        while handle.client().stats().submitted < 50 {
+            std::thread::yield_now();
+        }
+        stopping.store(true, Ordering::SeqCst);
+        let answer = stop(&provider, &processor, &handle);
+        (answer, threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>())
+    });
+    assert_eq!(answer, Ok(()), "what comes too late is no fault of the shutdown");
+    let (stats, runs) = (handle.client().stats(), server.runs());
+    assert_adds_up(&stats);
+    let arrived: u64 = runs.iter().map(|run| u64::from(run.posts + run.patches)).sum();
+    assert_eq!((stats.queued, stats.in_flight, stats.sent), (0, 0, arrived), "{stats:?}");
+    assert_eq!(stats.dropped_total(), stats.dropped(DropReason::ShutDown), "{stats:?}");
+    assert_whole(&server);
+    let whole: HashSet<_> = runs.iter().filter(|run| run.error.is_none()).map(|run| run.name.as_str()).collect();
+    let lost: Vec<_> = ended.iter().filter(|name| !whole.contains(name.as_str())).collect();
+    assert!(lost.is_empty(), "{} spans that had ended are lost or interrupted, {} for one", lost.len(), lost[0]);
 }
 
 #[test]
 fn the_provider_is_shut_down_amid_ends() {
-    in_time(|| {
-        shut_down_amid_ends(
-            |config| config,
-            |provider, _, _| provider.shutdown_with_timeout(LONG).map_err(|error| error.to_string()),
-        );
-    });
+    shut_down_amid_ends(
+        |config| config,
+        |provider, _, _| provider.shutdown_with_timeout(LONG).map_err(|error| error.to_string()),
+    );
 }
 
 #[test]
 fn the_processor_is_shut_down_amid_ends() {
-    in_time(|| {
-        shut_down_amid_ends(
-            |config| config.with_trace_runs(3),
-            |_, processor, _| processor.shutdown_with_timeout(LONG).map_err(|error| error.to_string()),
-        );
-    });
+    shut_down_amid_ends(
+        |config| config.with_trace_runs(3),
+        |_, processor, _| processor.shutdown_with_timeout(LONG).map_err(|error| error.to_string()),
+    );
 }
 
 #[test]
 fn its_client_is_shut_down_amid_ends() {
-    in_time(|| {
-        shut_down_amid_ends(
-            |config| config.with_pending_after(Duration::from_micros(50)),
-            |_, _, handle| handle.client().shutdown(LONG).map_err(|error| error.to_string()),
-        );
-    });
+    shut_down_amid_ends(
+        |config| config.with_pending_after(Duration::from_micros(50)),
+        |_, _, handle| handle.client().shutdown(LONG).map_err(|error| error.to_string()),
+    );
 }
 
 /// Whoever was told that a run was taken finds it delivered, updates and all.
 #[test]
 fn a_client_is_shut_down_amid_submits() {
-    in_time(|| {
-        for _ in 0..TRIES {
+    for _ in 0..TRIES {
+        in_time(|| {
             let server = server();
             let client = Client::new(config(&server)).unwrap();
             let (taken, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -170,6 +169,7 @@ fn a_client_is_shut_down_amid_submits() {
                             break;
                         }
                         taken.fetch_add(1, Ordering::SeqCst);
+                        std::thread::yield_now();
                     });
                 }
                 while taken.load(Ordering::SeqCst) < 50 {
@@ -184,8 +184,8 @@ fn a_client_is_shut_down_amid_submits() {
             assert_eq!((stats.sent, server.received()), (taken, taken), "{stats:?}");
             assert_eq!(stats.dropped(DropReason::ShutDown), refused, "{stats:?}");
             assert_whole(&server);
-        }
-    });
+        });
+    }
 }
 
 /// An exporter that several processors share: an export that was answered well is delivered.
