@@ -43,9 +43,10 @@ struct State {
     round: Round,
 }
 
-/// As many answers as requests may be on their way.
-#[derive(Debug, Default)]
+/// As many answers as requests might be on their way when it began.
+#[derive(Debug)]
 struct Round {
+    size: usize,
     answers: usize,
     slow: usize,
     /// More could have been sent.
@@ -67,14 +68,15 @@ pub(super) struct Slot<'a>(&'a Concurrency);
 
 impl Concurrency {
     pub(super) fn new(most: usize) -> Self {
+        let limit = FIRST.min(most);
         let state = State {
-            limit: FIRST.min(most),
+            limit,
             under_way: 0,
             is_new: true,
             usual: None,
             lowered: None,
             delivered: None,
-            round: Round::default(),
+            round: Round::of(limit),
         };
         Self { most, state: Mutex::new(state), room: Notify::new() }
     }
@@ -137,7 +139,7 @@ impl State {
         if self.is_new && self.round.is_full && !is_slow {
             self.limit = (self.limit + 1).min(most);
         }
-        if self.round.answers < self.limit {
+        if self.round.answers < self.round.size {
             return;
         }
         if 2 * self.round.slow > self.round.answers {
@@ -146,14 +148,20 @@ impl State {
         if self.round.is_full && !self.is_new {
             self.limit = (self.limit + 1).min(most);
         }
-        self.round = Round::default();
+        self.round = Round::of(self.limit);
     }
 
     fn lower(&mut self) {
         self.limit = (self.limit / 2).max(1);
         self.is_new = false;
         self.lowered = Some(Instant::now());
-        self.round = Round::default();
+        self.round = Round::of(self.limit);
+    }
+}
+
+impl Round {
+    fn of(size: usize) -> Self {
+        Self { size, answers: 0, slow: 0, is_full: false }
     }
 }
 
@@ -161,5 +169,77 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.state().under_way -= 1;
         self.0.room.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = 64;
+    const BYTES: usize = 1 << 20;
+
+    /// Answers come all the time, after so many seconds with so many requests on their way. What the limit was.
+    fn limits(concurrency: &Concurrency, answers: usize, seconds: impl Fn(f64) -> f64) -> Vec<usize> {
+        let mut state = concurrency.state();
+        let answer = |_| {
+            state.round.is_full = true;
+            let under_way = f64::from(u32::try_from(state.limit).unwrap());
+            state.answered(Duration::from_secs_f64(seconds(under_way)), BYTES, MOST);
+            state.limit
+        };
+        (0..answers).map(answer).collect()
+    }
+
+    #[test]
+    fn it_grows_while_answers_take_no_longer() {
+        let concurrency = Concurrency::new(MOST);
+        assert_eq!(limits(&concurrency, 60, |_| 0.2).last(), Some(&MOST));
+        // The same where answers are fast and differ only because of that.
+        let concurrency = Concurrency::new(MOST);
+        assert_eq!(limits(&concurrency, 60, |under_way| under_way / 1000.0).last(), Some(&MOST));
+    }
+
+    #[test]
+    fn few_share_a_narrow_link() {
+        let concurrency = Concurrency::new(MOST);
+        let limits = limits(&concurrency, 2000, |under_way| under_way / 4.0);
+        assert!(limits.iter().all(|limit| (1..=8).contains(limit)), "{limits:?}");
+        assert!(limits[1000..].iter().any(|limit| *limit > 1), "{limits:?}");
+    }
+
+    #[test]
+    fn what_is_slower_for_another_reason_becomes_usual() {
+        let concurrency = Concurrency::new(MOST);
+        limits(&concurrency, 200, |_| 0.2);
+        let limits = limits(&concurrency, 4000, |_| 1.0);
+        assert!(limits.contains(&(MOST / 2)) && limits.last() == Some(&MOST), "{limits:?}");
+    }
+
+    #[test]
+    fn a_request_that_times_out_halves_it_once() {
+        let concurrency = Concurrency::new(MOST);
+        limits(&concurrency, 60, |_| 0.2);
+        let began = Instant::now();
+        for _ in 0..MOST {
+            concurrency.ended(began, BYTES, Ended::Overloaded);
+        }
+        assert_eq!(concurrency.state().limit, MOST / 2, "all of them began before it was lowered");
+        for limit in [16, 8, 4, 2, 1, 1] {
+            concurrency.ended(Instant::now(), BYTES, Ended::Overloaded);
+            assert_eq!(concurrency.state().limit, limit);
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_as_the_limit_says() {
+        for (most, first) in [(1, 1), (3, 3), (1000, FIRST)] {
+            let concurrency = Concurrency::new(most);
+            let mut slots: Vec<_> = std::iter::from_fn(|| concurrency.enter()).collect();
+            assert_eq!(slots.len(), first);
+            slots.pop();
+            slots.extend(concurrency.enter());
+            assert!(slots.len() == first && concurrency.enter().is_none());
+        }
     }
 }

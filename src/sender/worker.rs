@@ -39,10 +39,11 @@ const TURN: usize = 64;
 const RELEASE: usize = 64 << 10;
 /// How long requests may keep failing before an impatient flush is answered.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A batch that fills up, posts that are kept back and traces that are not decided each take this part of the queue's
-/// bytes at the most; a batch is small on no account.
+/// A batch that fills up, posts that are kept back and spans that are watched each take this part of the queue's bytes
+/// at the most, but no batch has to be smaller than that.
 const BATCH_PART: usize = 8;
 const SMALL_BATCH: usize = 32 << 10;
+/// And so do spans that wait for their parents, and traces that are not decided.
 const HELD_PART: usize = 2;
 const TAIL_PART: usize = 4;
 /// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
@@ -204,7 +205,8 @@ impl Worker {
 
     /// Sends spans while they are open, those that `watch` has an eye on.
     pub(crate) fn watching(self, watch: Option<Watch>) -> Self {
-        Self { watch, ..self }
+        let bytes = self.batch_bytes;
+        Self { watch: watch.map(|watch| watch.within(bytes)), ..self }
     }
 
     /// Works until the last flush is answered.
@@ -298,7 +300,8 @@ impl Worker {
     /// Counts the memory of what is held here now. It is done before what came in is released, so that nothing is ever
     /// counted nowhere.
     fn count(&mut self) {
-        let held = self.held.held_bytes() + self.tail.held_bytes() + self.updates.held_bytes();
+        let watched = self.watch.as_ref().map_or(0, Watch::held_bytes);
+        let held = self.held.held_bytes() + self.tail.held_bytes() + self.updates.held_bytes() + watched;
         self.share.set(self.batch.held_bytes() + held);
     }
 

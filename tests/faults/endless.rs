@@ -129,6 +129,7 @@ fn a_head_that_has_no_end_is_no_answer() {
             ("a header", "HTTP/1.1 202 Accepted\r\nA: ", "header", 0),
             ("a status", "HTTP/1.1 202 ", "Accepted", 0),
             ("byte by byte", "HTTP/1.1 202 Accepted\r\nA: ", "a", 5),
+            ("preliminary answers", "", "HTTP/1.1 103 Early Hints\r\n\r\n", 5),
             ("nothing at all", "", "", 0),
         ] {
             let stats = answered(what, Answer { begin, again }, Duration::from_millis(pause), soon);
