@@ -127,11 +127,9 @@ fn servers_that_repeat_the_key(log: &Log) -> Vec<String> {
 
 /// A server whose answers have a body that comes in chunks.
 fn answering_401(chunks: [String; 2]) -> String {
-    let mut answer = "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".to_owned();
-    for chunk in chunks {
-        answer += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
-    }
-    answer += "0\r\n\r\n";
+    let head = "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    let [first, second] = chunks.map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+    let answer = [head, &first, &second, "0\r\n\r\n"].concat();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

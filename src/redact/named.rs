@@ -56,18 +56,15 @@ pub(super) fn is_secret(name: &str) -> bool {
     if is(single, &ALONE) || ANYWHERE.iter().any(|other| ends_with(single, other)) {
         return true;
     }
-    let qualified = |word: &str, others: &[&str]| {
-        let qualifier = last_word(rest).0;
-        if ends_with(word, "key") || ends_with(word, "token") {
-            let kind = if ends_with(word, "key") { "key".len() } else { "token".len() };
-            // Joined: `accesstoken`.
-            let joined = &word[..word.len() - kind];
-            return is(if joined.is_empty() { qualifier } else { joined }, others);
-        }
-        false
+    let qualified = |word: &str, kind: &str, others: &[&str]| {
+        ends_with(word, kind)
+            && match &word[..word.len() - kind.len()] {
+                "" => is(last_word(rest).0, others),
+                // `accesstoken`
+                joined => is(joined, others),
+            }
     };
-    (ends_with(single, "key") && qualified(single, &OF_KEYS))
-        || (ends_with(word, "token") && qualified(word, &OF_TOKENS))
+    qualified(single, "key", &OF_KEYS) || qualified(word, "token", &OF_TOKENS)
 }
 
 fn ends_with(word: &str, end: &str) -> bool {
@@ -144,7 +141,8 @@ pub(super) fn value(text: &str, found: Range<usize>) -> Option<Range<usize>> {
     }
     let scheme = if ends_with(last_word(name).0, "authorization") { scheme(rest) } else { 0 };
     let token = token(&rest[scheme..]);
-    if token.is_empty() || is_placeholder(token) || is_secret(token) {
+    // In code the name of a variable follows: `password=password`, `key=settings.api_key`.
+    if token.is_empty() || is_placeholder(token) || ends_with(name, token) || (is_code(token) && is_secret(token)) {
         return None;
     }
     let after = &rest[scheme + token.len()..];
@@ -195,7 +193,7 @@ fn quoted(text: &str) -> Option<Range<usize>> {
     let quote = *text.as_bytes().get(slashes).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
     let start = slashes + 1;
     let (mut at, mut before) = (start, 0);
-    for byte in text.as_bytes()[start..].iter() {
+    for byte in &text.as_bytes()[start..] {
         match *byte {
             b'\\' => before += 1,
             byte if byte == quote && before <= slashes - usize::from(prefixed) => {

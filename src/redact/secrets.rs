@@ -214,9 +214,15 @@ mod tests {
             }
         }
         // No word alone, but what is assigned to such a name.
-        for text in
-            ["password=SECRET", "password: SECRET", "{\"password\":\"SECRET\"} x", "password = SECRET\n", "pwd:SECRET,"]
-        {
+        for text in [
+            "password=SECRET",
+            "password: SECRET",
+            "{\"password\":\"SECRET\"} x",
+            "password = SECRET\n",
+            "pwd:SECRET,",
+            "password=MySECRETPassword1",
+            "pwd=secretSECRETpassword",
+        ] {
             let redacted = redactor.redact(&text.replace("SECRET", "rosebud"));
             assert!(!redacted.contains("rosebud"), "{redacted}");
         }

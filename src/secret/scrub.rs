@@ -179,9 +179,10 @@ mod tests {
 
     #[test]
     fn keys_are_found_however_they_are_written() {
-        let percent: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let unicode: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
-        let entities: String = KEY.chars().map(|c| format!("&#{};", u32::from(c))).collect();
+        let each = |write: fn(u32) -> String| KEY.chars().map(u32::from).map(write).collect::<Vec<_>>().concat();
+        let percent = each(|c| format!("%{c:02X}"));
+        let unicode = each(|c| format!("\\u{c:04x}"));
+        let entities = each(|c| format!("&#{c};"));
         for written in [
             KEY.to_owned(),
             KEY.replace('/', "%2f").replace('+', "%2B").replace('"', "%22"),

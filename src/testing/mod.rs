@@ -5,7 +5,8 @@
 //! take the run and show it wrong or not at all.
 //! It speaks to any LangSmith SDK, not only to this crate.
 //!
-//! [`run_of`] and [`body_of`] go two steps of a span's road by themselves, without a server.
+//! [`run_of`] and [`body_of`] go two steps of a span's road by themselves, without a server; [`kept_request`] reads what
+//! was kept on disk.
 //!
 //! # Example
 //! ```
@@ -31,6 +32,7 @@ mod convert;
 mod dotted;
 mod faults;
 mod invariants;
+mod kept;
 mod ledger;
 mod multipart;
 mod operation;
@@ -52,6 +54,7 @@ use store::Store;
 
 pub use convert::{attribute_families, attribute_names, body_of, run_of};
 pub use faults::Fault;
+pub use kept::{kept_request, KeptRequest};
 pub use run::{Attachment, ReceivedRequest, ReceivedRun};
 pub use tree::ReceivedTrace;
 

@@ -20,15 +20,14 @@ fn forged(boundaries: &[String]) -> Vec<u8> {
         "end_time": "2026-11-21T12:01:45.929650Z", "session_name": "the attacker's", "status": "success",
     });
     let run = run.to_string();
-    let mut file = "harmless".to_owned();
-    for boundary in boundaries {
-        file += &format!(
+    let each = boundaries.iter().map(|boundary| {
+        format!(
             "\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"post.{ATTACKER}\"\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{run}\r\n--{boundary}--\r\n",
             run.len()
-        );
-    }
-    file.into_bytes()
+        )
+    });
+    std::iter::once("harmless".to_owned()).chain(each).collect::<String>().into_bytes()
 }
 
 fn with_file(id: u64, content: &[u8]) -> SpanData {
@@ -81,7 +80,7 @@ fn a_file_is_no_run() {
 fn nor_where_batches_are_full() {
     let server = server();
     let client = Client::new(patient(&server).with_batch_bytes(65_536)).unwrap();
-    let large = [&[b'x'; 40_000][..], &forged(&[OF_OLD.to_owned()])].concat();
+    let large = [&b"x".repeat(40_000)[..], &forged(&[OF_OLD.to_owned()])].concat();
     for id in 1..=5 {
         client.submit(run_of(&with_file(id, &large))).unwrap();
     }
