@@ -39,8 +39,7 @@ pub(crate) use encode::Shared;
 #[cfg(feature = "testing")]
 pub(crate) use multipart::Operation;
 pub(crate) use notice::{Notice, Notices};
-pub(crate) use queue::Work;
 #[cfg(feature = "testing")]
-pub(crate) use spool::{read as read_kept, Request as Kept};
+pub(crate) use spool::{read_adopted, Request as Kept};
 // Where `gate` and `wake` find their atomics; in `models/` these are loom's.
 use std::sync::atomic;

@@ -1,6 +1,6 @@
 //! What a file that was kept on disk is read as.
 
-use crate::sender::{read_kept, Kept};
+use crate::sender::{read_adopted, Kept};
 
 /// A request that was kept on disk, as it would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct KeptRequest {
 /// # Errors
 /// A sentence about what is wrong with the file. A client sets such a file aside.
 pub fn kept_request(file: &[u8]) -> Result<KeptRequest, String> {
-    let saved = read_kept(file)?;
+    let saved = read_adopted(file)?;
     let batch = match saved.request {
         Kept::Foreign(foreign) if !foreign.is_ambiguous => {
             return Ok(KeptRequest {

@@ -82,7 +82,7 @@ pub(super) fn write(batch: &Batch, destination: &Destination) -> Vec<u8> {
 
 /// Reads a file that may be sent to this destination. No body of more than `largest` bytes, before or after compression, is
 /// read.
-pub(crate) fn read(file: Vec<u8>, destination: &Destination, largest: u64) -> Result<Saved, Unfit> {
+pub(super) fn read(file: Vec<u8>, destination: &Destination, largest: u64) -> Result<Saved, Unfit> {
     let mut request = decode(&file, destination, largest)?;
     // Only one of file and raw body is in memory at a time.
     drop(file);
@@ -95,6 +95,21 @@ pub(crate) fn read(file: Vec<u8>, destination: &Destination, largest: u64) -> Re
         return Ok(Saved { request: Request::Foreign(request), runs });
     }
     read_parts(request, &raw)
+}
+
+/// Reads a file wherever it is meant for, as a client would that takes all of them.
+///
+/// # Errors
+/// What is wrong with it.
+#[cfg(feature = "testing")]
+pub(crate) fn read_adopted(file: &[u8]) -> Result<Saved, String> {
+    const LARGEST: u64 = 256 << 20;
+    let config = crate::config::Config { adopted_spool: true, ..crate::config::Config::default() };
+    read(file.to_vec(), &Destination::new(&config), LARGEST).map_err(|unfit| match unfit {
+        Unfit::Damaged(why) | Unfit::Version(why) => why,
+        Unfit::TooLarge => "it is too large".into(),
+        Unfit::OtherDestination(url) => format!("it is meant for {url}"),
+    })
 }
 
 /// A multipart body, as the server reads it: by the boundary that the header names.

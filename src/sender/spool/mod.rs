@@ -15,7 +15,7 @@ mod writer;
 
 pub(crate) use directory::Taken;
 #[cfg(feature = "testing")]
-pub(crate) use file::read;
+pub(crate) use file::read_adopted;
 pub(crate) use file::{Foreign, Request, Saved};
 pub(crate) use settle::Sent;
 
