@@ -109,7 +109,7 @@ mod tests {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let subscriber = Dispatch::new(tracing_subscriber::registry());
-                let silent = dispatcher::with_default(&subscriber, || silence(BuiltUnder::now()));
+                let silent = silence(dispatcher::with_default(&subscriber, BuiltUnder::now));
                 assert!(!listens() && !is_inside());
                 assert!(call(|| listens() && is_inside() && call(|| is_inside()).unwrap() && is_inside()).unwrap());
                 assert!(!listens() && !is_inside());

@@ -148,8 +148,12 @@ impl Shelf {
         };
         let written = write(&mut self.writer, &mut replaced);
         if let Err(reason) = written {
-            replaced.left.iter().for_each(|(name, _)| self.writer.unwrite(name));
-            rejected_names.iter().for_each(|name| self.writer.unwrite_rejected(name));
+            for (name, _) in &replaced.left {
+                self.writer.unwrite(name);
+            }
+            for name in &rejected_names {
+                self.writer.unwrite_rejected(name);
+            }
             taken.put_back();
             return Err(reason);
         }
