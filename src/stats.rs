@@ -86,6 +86,10 @@ pub struct Stats {
     pub spooled: u64,
     /// Spans of traces that sampling left out. They were not submitted, and are not part of the sum.
     pub not_sampled: u64,
+    /// Fields, attachments and rows of feedback that runs were sent without: they were larger than the server takes,
+    /// or it has only `/runs/batch`, which takes neither attachments nor feedback. In the place of a field stands how
+    /// large it was. They are no runs, and not part of the sum.
+    pub left_out: u64,
     dropped: [u64; DropReason::ALL.len()],
     /// Came after the shutdown had begun. Whoever shuts down has not lost it.
     late: u64,
@@ -142,6 +146,9 @@ impl std::fmt::Display for Stats {
         if self.not_sampled > 0 {
             write!(f, "; {} not sampled", self.not_sampled)?;
         }
+        if self.left_out > 0 {
+            write!(f, "; {} fields and files left out", self.left_out)?;
+        }
         Ok(())
     }
 }
@@ -189,6 +196,7 @@ pub(crate) struct Counters {
     /// Was on disk and is no more.
     unspooled: AtomicU64,
     not_sampled: AtomicU64,
+    left_out: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
     late: AtomicU64,
 }
@@ -218,6 +226,11 @@ impl Counters {
     /// Spans that sampling leaves out. Nothing adds them up with other counts.
     pub(crate) fn not_sampled(&self, spans: u64) {
         self.not_sampled.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// What runs were sent without.
+    pub(crate) fn left_out(&self, parts: u64) {
+        self.left_out.fetch_add(parts, Ordering::Relaxed);
     }
 
     /// Gives up runs that were taken off the queue.
@@ -255,6 +268,7 @@ impl Counters {
             sent,
             spooled,
             not_sampled: self.not_sampled.load(Ordering::Relaxed),
+            left_out: self.left_out.load(Ordering::Relaxed),
             dropped,
             late,
         }

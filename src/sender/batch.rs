@@ -3,7 +3,7 @@
 use super::boundary::{Boundary, END_LENGTH};
 use super::encode::{encode, Shared};
 use super::multipart::{self, Heads, Operation, Part};
-use super::oversize;
+use super::oversize::{self, Cut};
 use crate::run::Run;
 use std::io;
 use zstd::bulk;
@@ -41,18 +41,21 @@ impl OpenBatch {
 
     /// Writes the parts of a run, but does not add them yet: [`Self::next_bytes`] tells how large
     /// they are, so that a batch that would grow too large is finished first. A run that is larger
-    /// than `limit` alone has its largest fields cut.
-    pub(crate) fn prepare(&mut self, run: &Run, operation: Operation, shared: &Shared, limit: usize) {
+    /// than `limit` alone has its largest fields cut, which is returned to be told.
+    pub(crate) fn prepare(&mut self, run: &Run, operation: Operation, shared: &Shared, limit: usize) -> Option<Cut> {
         self.body.truncate(self.prepared);
         encode(run, self.heads.of(operation), shared, &mut self.body);
-        if self.next_bytes() + END_LENGTH > limit {
-            self.heads.boundary.push_end(&mut self.body);
-            if let Some(smaller) = oversize::cut(&self.body[self.prepared..], &self.heads.boundary, limit) {
-                self.body.truncate(self.prepared);
-                self.body.extend_from_slice(&smaller);
-            }
-            self.body.truncate(self.body.len() - END_LENGTH);
+        if self.next_bytes() + END_LENGTH <= limit {
+            return None;
         }
+        self.heads.boundary.push_end(&mut self.body);
+        let mut cut = oversize::cut(&self.body[self.prepared..], &self.heads.boundary, limit);
+        if let Some(cut) = &mut cut {
+            self.body.truncate(self.prepared);
+            self.body.append(&mut cut.body);
+        }
+        self.body.truncate(self.body.len() - END_LENGTH);
+        cut
     }
 
     pub(crate) fn next_bytes(&self) -> usize {

@@ -113,7 +113,7 @@ impl Client {
         let origin = Arc::new(OnceLock::new());
         let (hurry, hurried) = watch::channel(Hurry::default());
         let spool = Spool::open(&config, &queue, &notices)?;
-        let delivery = Delivery::new(transport, &config, notices.clone(), hurried, spool.clone());
+        let delivery = Delivery::new(transport, &config, Arc::clone(&queue), notices.clone(), hurried, spool.clone());
         let counts = if config.on_run.is_some() { Counts::Open } else { Counts::Certain };
         let converter = Converter::new(Arc::clone(&origin), config.conversion.clone(), config.hide, counts)
             .with_event_limits(config.events);

@@ -6,7 +6,8 @@ use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect, LAST_PROBE
 use super::concurrency::Slot;
 use super::in_flight::{Flight, Piece, Refusal};
 use super::notice::{Notice, Notices};
-use super::oversize;
+use super::oversize::{self, Cut};
+use super::queue::Queue;
 use super::spool::Spool;
 use super::transport::{Answer, Transport};
 use crate::config::{Config, OnDrop, Retry, FOREVER};
@@ -26,6 +27,7 @@ pub(crate) struct Delivery {
     retry: Retry,
     level: Option<i32>,
     endpoint: Endpoint,
+    queue: Arc<Queue>,
     notices: Notices,
     /// Batches that were refused and wait for others to be accepted.
     suspended: AtomicUsize,
@@ -71,6 +73,7 @@ impl Delivery {
     pub(crate) fn new(
         transport: Transport,
         config: &Config,
+        queue: Arc<Queue>,
         notices: Notices,
         hurry: watch::Receiver<Hurry>,
         spool: Option<Arc<Spool>>,
@@ -80,6 +83,7 @@ impl Delivery {
             retry: config.retry,
             level: config.compression_level,
             endpoint: config.endpoint.clone(),
+            queue,
             notices,
             suspended: AtomicUsize::new(0),
             circuit: Circuit::new(config.retry.probe_interval, config.retry.deadline),
@@ -127,7 +131,7 @@ impl Delivery {
                         flight.replace([Piece { batch, was_cut: true, ..piece }]);
                     } else {
                         self.tell_refused(&piece.batch, &words);
-                        self.give_up(&mut flight, DropReason::Refused);
+                        self.quarantine_or_give_up(&mut flight, &piece.batch).await;
                     }
                 }
             }
@@ -154,11 +158,30 @@ impl Delivery {
         }
     }
 
+    /// What was refused for what it is: it is dropped, or written to where somebody may look at it.
+    async fn quarantine_or_give_up(&self, flight: &mut Flight, batch: &Batch) {
+        match &self.spool {
+            Some(spool) if spool.quarantine(batch).await => flight.quarantined(),
+            _ => self.give_up(flight, DropReason::Refused),
+        }
+    }
+
     async fn time_is_over(&self) {
         let over = self.hurry.clone().wait_for(|hurry| hurry.over).await.is_ok();
         if !over {
             std::future::pending().await
         }
+    }
+
+    /// Runs were sent without so many of their parts.
+    pub(super) fn note_left_out(&self, parts: u64) {
+        self.queue.counters.left_out(parts);
+    }
+
+    /// A run is sent without some of its fields.
+    pub(super) fn tell_cut(&self, cut: &Cut) {
+        self.note_left_out(cut.fields.len() as u64);
+        self.notices.cut(|| cut.to_string());
     }
 
     pub(super) fn tell_refused(&self, batch: &Batch, words: &str) {
@@ -274,8 +297,9 @@ impl Delivery {
             let answer = self.transport.post(batch).await;
             drop(slot);
             let (why, wait) = match answer {
-                Answer::Delivered => {
+                Answer::Delivered { left_out } => {
                     self.answered(pass, true);
+                    self.note_left_out(left_out);
                     self.learned_of_zstd(piece);
                     return Outcome::Delivered;
                 }
@@ -473,12 +497,9 @@ impl Delivery {
     /// The batch's one run with its largest fields cut to a quarter of what it was.
     pub(super) fn cut(&self, batch: &Batch) -> Option<Batch> {
         let raw = batch.raw().ok()?;
-        let smaller = oversize::cut(&raw, &batch.boundary, raw.len() / 4)?;
-        self.notices.warn(Notice::TooLarge, || {
-            "a run was larger than the server takes: its largest fields were left out and say how large they were"
-                .into()
-        });
-        batch.of_one(&smaller, self.level)
+        let cut = oversize::cut(&raw, &batch.boundary, raw.len() / 4)?;
+        self.tell_cut(&cut);
+        batch.of_one(&cut.body, self.level)
     }
 }
 

@@ -132,6 +132,11 @@ impl Flight {
         self.count();
     }
 
+    /// It is dropped, but there is a file of it.
+    pub(super) fn quarantined(&mut self) {
+        drop(self.dropped(DropReason::Refused));
+    }
+
     pub(super) fn dropped(&mut self, reason: DropReason) -> Option<Batch> {
         let piece = self.pieces.pop_front()?;
         self.queue.counters.drop_taken(reason, piece.batch.runs);

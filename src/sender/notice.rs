@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// So many outages are told in so much time.
+/// So many outages, and so many runs that were cut, are told in so much time.
 const OUTAGES: usize = 5;
-const OUTAGES_TIME: Duration = Duration::from_secs(600);
+const CUTS: usize = 20;
+const TIME: Duration = Duration::from_secs(600);
 
 /// The things that are worth a line.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,6 @@ pub(crate) enum Notice {
     Refused,
     Trying,
     Unreachable,
-    TooLarge,
     OldServer,
     Panicked,
     Redaction,
@@ -56,6 +56,8 @@ struct Told {
     notices: AtomicU32,
     /// When outages ended whose end was told lately.
     ends: Mutex<VecDeque<Instant>>,
+    /// When runs were cut and that was told lately.
+    cuts: Mutex<VecDeque<Instant>>,
     /// A hook has opened a span.
     inner_span: AtomicBool,
     /// Lines that may not be written yet.
@@ -104,14 +106,17 @@ impl Notices {
         }
     }
 
-    fn may_tell_again(&self) -> bool {
-        let mut ends = lock(&self.0.ends);
-        ends.retain(|end| end.elapsed() < OUTAGES_TIME);
-        let may = ends.len() < OUTAGES;
-        if may {
-            ends.push_back(Instant::now());
+    /// Logs that a run is sent without some of its fields; beyond a number of lines in some minutes these are only
+    /// counted.
+    pub(crate) fn cut(&self, text: impl FnOnce() -> String) {
+        if may_tell(&self.0.cuts, CUTS) {
+            let text = text();
+            self.write(move || log(&text));
         }
-        may
+    }
+
+    fn may_tell_again(&self) -> bool {
+        may_tell(&self.0.ends, OUTAGES)
     }
 
     /// Logs that something is well again.
@@ -184,6 +189,17 @@ fn write(line: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
     };
     // Without a thread there is no line; the counters still tell.
     std::thread::Builder::new().name("langsmith-log".into()).spawn(suppressed).ok()
+}
+
+/// Whether this was told less than so often lately. Then it is now.
+fn may_tell(told: &Mutex<VecDeque<Instant>>, most: usize) -> bool {
+    let mut told = lock(told);
+    told.retain(|at| at.elapsed() < TIME);
+    let may = told.len() < most;
+    if may {
+        told.push_back(Instant::now());
+    }
+    may
 }
 
 /// Logs from the application's own thread, when it shuts down.

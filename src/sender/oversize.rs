@@ -4,9 +4,29 @@ use super::boundary::Boundary;
 use super::multipart::{self, push_part, Part, FEEDBACK};
 use crate::json::write_string;
 
+/// A run that has lost its largest fields.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// The same run with markers in their places. The boundary is the same.
+    pub(crate) body: Vec<u8>,
+    pub(crate) id: String,
+    /// How large it was.
+    pub(crate) bytes: usize,
+    /// What was left out, and how large that was.
+    pub(crate) fields: Vec<(String, usize)>,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fields = self.fields.iter().map(|(name, bytes)| format!("{name} ({bytes} bytes)"));
+        let fields = fields.collect::<Vec<_>>().join(", ");
+        write!(f, "the run {} of {} bytes is larger than one request may be; left out: {fields}", self.id, self.bytes)
+    }
+}
+
 /// Replaces the largest fields and files of the one run in `body` until it fits `limit` bytes, or there
-/// is nothing left that could be replaced. `None` when nothing was. The boundary stays the same.
-pub(crate) fn cut(body: &[u8], boundary: &Boundary, limit: usize) -> Option<Vec<u8>> {
+/// is nothing left that could be replaced. `None` when nothing was.
+pub(crate) fn cut(body: &[u8], boundary: &Boundary, limit: usize) -> Option<Cut> {
     let parts = multipart::read(body)?;
     let mut excess = body.len().saturating_sub(limit);
     let mut largest: Vec<usize> = (0..parts.len()).filter(|&part| can_be_cut(&parts[part])).collect();
@@ -19,7 +39,7 @@ pub(crate) fn cut(body: &[u8], boundary: &Boundary, limit: usize) -> Option<Vec<
         excess = excess.saturating_sub(parts[part].content.len().saturating_sub(marker_length(&parts[part])));
         cut.push(part);
     }
-    let mut smaller = Vec::new();
+    let (mut smaller, mut fields) = (Vec::new(), Vec::new());
     for (position, part) in parts.iter().enumerate() {
         match cut.contains(&position).then(|| marker(part, &body[part.content.clone()])).flatten() {
             Some((content_type, marker)) => {
@@ -28,12 +48,22 @@ pub(crate) fn cut(body: &[u8], boundary: &Boundary, limit: usize) -> Option<Vec<
                     operation => &[operation, ".", &part.id, ".", &part.field],
                 };
                 push_part(&mut smaller, boundary, name, content_type, marker.as_bytes());
+                fields.push((what(part).to_owned(), part.content.len()));
             }
             None => smaller.extend_from_slice(&body[part.whole.clone()]),
         }
     }
     boundary.push_end(&mut smaller);
-    (!cut.is_empty()).then_some(smaller)
+    let id = parts.first().map(|part| part.id.clone()).unwrap_or_default();
+    (!fields.is_empty()).then_some(Cut { body: smaller, id, bytes: body.len(), fields })
+}
+
+/// What a part is called that is left out. The name of an attachment might have been redacted.
+fn what(part: &Part) -> &str {
+    match &*part.operation {
+        operation @ ("attachment" | FEEDBACK) => operation,
+        _ => &part.field,
+    }
 }
 
 /// About how long what stands for a part is. Of feedback ids, key and score stay.

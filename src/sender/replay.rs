@@ -187,7 +187,7 @@ impl Replay {
                 None => return (sent, Some(Obstacle::Lasting("its body is damaged".into()))),
             },
             Request::Foreign(foreign) => match self.delivery.transport.post_foreign(&foreign).await {
-                Answer::Delivered => {
+                Answer::Delivered { .. } => {
                     self.spool.note_accepted();
                     sent.delivered_runs = saved.runs;
                     return (sent, None);
@@ -222,8 +222,9 @@ impl Replay {
             let answer = self.delivery.transport.post(&batch).await;
             let too_large = matches!(answer, Answer::TooLarge { .. });
             match answer {
-                Answer::Delivered => {
+                Answer::Delivered { left_out } => {
                     self.spool.note_accepted();
+                    self.delivery.note_left_out(left_out);
                     sent.delivered_runs += batch.runs;
                     refusals = 0;
                 }

@@ -60,8 +60,8 @@ const JSON_PART: usize = 4;
 /// What an answer means for the batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Taken, now or at an earlier try.
-    Delivered,
+    /// Taken, now or at an earlier try, without so many attachments and rows of feedback.
+    Delivered { left_out: u64 },
     /// Worth another try.
     Passing { why: String, after: Option<Duration> },
     /// Worth another try, later: it is meant for all batches.
@@ -156,16 +156,19 @@ impl Transport {
         // It is read back, and then there as JSON; one batch at least.
         let kilobytes = u32::try_from(2 * batch.raw_bytes / 1024).unwrap_or(u32::MAX).min(self.json_limit);
         let _room = if multipart { None } else { self.json.acquire_many(kilobytes).await.ok() };
-        let (request, body) = if multipart {
-            (http.post(self.runs_multipart.clone()).headers(multipart_headers(batch)), batch.body.clone())
+        let (request, body, left_out) = if multipart {
+            (http.post(self.runs_multipart.clone()).headers(multipart_headers(batch)), batch.body.clone(), 0)
         } else {
-            let Some(json) = as_json(batch) else {
+            let Some((json, left_out)) = as_json(batch) else {
                 return Answer::RefusedWhole { words: "nothing, because the batch could not be read back".into() };
             };
             let request = http.post(format!("{}/runs/batch", self.base));
-            (request.header(CONTENT_TYPE, "application/json"), json.into())
+            (request.header(CONTENT_TYPE, "application/json"), json.into(), left_out)
         };
-        self.send(request, body, multipart, batch.compressed).await
+        match self.send(request, body, multipart, batch.compressed).await {
+            Answer::Delivered { .. } => Answer::Delivered { left_out },
+            other => other,
+        }
     }
 
     /// Sends what another SDK kept, as it is.
@@ -215,7 +218,7 @@ impl Transport {
         }
         if status.is_success() {
             reply::let_go(response);
-            return Answer::Delivered;
+            return Answer::Delivered { left_out: 0 };
         }
         let words = words_in(&reply::beginning(response, 4 * WORDS).await, &self.secrets);
         meaning(status, after, words, multipart, compressed)
@@ -265,7 +268,7 @@ fn multipart_headers(batch: &Batch) -> HeaderMap {
 
 fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart: bool, compressed: bool) -> Answer {
     match status.as_u16() {
-        409 => Answer::Delivered,
+        409 => Answer::Delivered { left_out: 0 },
         429 => Answer::RateLimited { words: format!("{status}: {words}"), after },
         408 | 425 | 499 | 500..=599 => Answer::Passing { why: format!("{status}: {words}"), after },
         404 if multipart => Answer::NoMultipart,
@@ -314,12 +317,15 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// The batch as old servers take it: `{"post":[…],"patch":[…]}`. Attachments and feedback have no place there.
-fn as_json(batch: &Batch) -> Option<String> {
+/// Says how many of these there were.
+fn as_json(batch: &Batch) -> Option<(String, u64)> {
     let raw = batch.raw().ok()?;
     let parts = multipart::read(&raw)?;
+    let is_left_out = |part: &multipart::Part| matches!(&*part.operation, "attachment" | multipart::FEEDBACK);
+    let left_out = parts.iter().filter(|part| is_left_out(part)).count() as u64;
     let mut lists = [String::new(), String::new()];
     for run in multipart::by_run(&parts) {
-        let mut fields = run.iter().filter(|part| !matches!(&*part.operation, "attachment" | multipart::FEEDBACK));
+        let mut fields = run.iter().filter(|part| !is_left_out(part));
         let Some(main) = fields.next() else { continue };
         let list = &mut lists[usize::from(main.operation == "patch")];
         if !list.is_empty() {
@@ -332,7 +338,7 @@ fn as_json(batch: &Batch) -> Option<String> {
         }
         list.push('}');
     }
-    Some(format!("{{\"post\":[{}],\"patch\":[{}]}}", lists[0], lists[1]))
+    Some((format!("{{\"post\":[{}],\"patch\":[{}]}}", lists[0], lists[1]), left_out))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod by_hand;
 mod common;
 mod counters;
 mod info;
+mod left_out;
 mod no_zstd;
 
 use common::{patient, posts, run, submit};

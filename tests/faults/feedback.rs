@@ -84,7 +84,9 @@ fn an_old_server_gets_the_runs_alone() {
     in_time(|| {
         let server = server();
         server.respond(Fault::status(404));
-        send(patient(&server), 3, "fine");
+        let stats = send(patient(&server), 3, "fine");
+        // Two rows each.
+        assert_eq!((stats.sent, stats.left_out), (3, 6), "{stats:?}");
         let paths: Vec<_> = posts(&server).into_iter().map(|request| request.path).collect();
         assert_eq!(paths, ["/runs/multipart", "/runs/batch"]);
         assert_flawless(&server, 3);

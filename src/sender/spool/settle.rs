@@ -53,6 +53,16 @@ impl Spool {
         self.settling.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Writes a batch that was refused to where somebody may look at it. Says whether there was room for it.
+    pub(crate) async fn quarantine(&self, batch: &Batch) -> bool {
+        let (content, catalog) = (batch.clone(), Arc::clone(&self.catalog));
+        let write = move |shelf: &mut Shelf| shelf.writer.write_rejected(&file::write(&content, &catalog.destination));
+        let Some((_, Ok(name))) = self.on_disk(write).await else { return false };
+        self.rejected.fetch_add(1, Ordering::SeqCst);
+        self.tell_rejected(&name, "LangSmith refused it");
+        true
+    }
+
     async fn replace(&self, taken: Taken, sent: Sent) -> Rewritten {
         let (name, delivered_runs) = (taken.name().to_owned(), sent.delivered_runs);
         let catalog = Arc::clone(&self.catalog);
@@ -93,6 +103,10 @@ impl Spool {
             self.queue.counters.unspooled(runs);
             self.queue.counters.drop_taken(DropReason::Refused, runs);
         }
+        self.tell_rejected(&name, why);
+    }
+
+    fn tell_rejected(&self, name: &str, why: &str) {
         self.notices.warn(Notice::Rejected, || {
             format!(
                 "{name:?} will not be sent again: {}; it is in {}, where further ones go without a word",

@@ -40,7 +40,9 @@ impl Worker {
 
     /// Writes a run into the batch, or into the next one where it does not fit.
     pub(super) fn write_run(&mut self, run: &Run, operation: Operation) {
-        self.batch.prepare(run, operation, &self.shared, self.limits.bytes);
+        if let Some(cut) = self.batch.prepare(run, operation, &self.shared, self.limits.bytes) {
+            self.delivery.tell_cut(&cut);
+        }
         if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes() > self.batch_limit() {
             self.seal();
         }
