@@ -294,7 +294,9 @@ impl Client {
     /// The traces of these roots, which went on with them, have ended.
     pub(crate) fn push_root_ends(&self, pass: &Pass<'_>, roots: Vec<Arc<Node>>) {
         let Some(inner) = &self.inner else { return };
-        roots.into_iter().for_each(|root| inner.push(pass, Work::RootEnd(root)));
+        for root in roots {
+            inner.push(pass, Work::RootEnd(root));
+        }
     }
 
     /// Has an eye on a span that has just started: it may be sent while it is open.
@@ -389,7 +391,9 @@ impl Inner {
         let open = self.live.as_ref().map(|live| live.take_open(SystemTime::now())).unwrap_or_default();
         for Opened { span, node, posted, roots } in open {
             self.queue.push_last(Work::Placed(Placed::new(span, node, true, posted)));
-            roots.into_iter().for_each(|root| self.queue.push_last(Work::RootEnd(root)));
+            for root in roots {
+                self.queue.push_last(Work::RootEnd(root));
+            }
         }
         self.wait_for(timeout.saturating_sub(start.elapsed()), true)
     }

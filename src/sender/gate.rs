@@ -1,19 +1,21 @@
 //! Who may add something to the queue, and who is waited for before it closes.
 //!
-//! Whoever comes in writes first and then looks whether the gate is closed; whoever closes it writes first and then looks
-//! who is inside. One of the two sees the other. The crate in `models/` includes this file and goes through all orders in
-//! which they may meet.
+//! A thread comes in and looks whether the gate is closed in one step, and so does who closes it and looks who is inside.
+//! The crate in `models/` includes this file and goes through all orders in which they may meet.
 
-use super::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::atomic::{AtomicUsize, Ordering};
 use crate::padded::Padded;
 
 /// Threads are counted at so many places, so that they rarely write to the same one.
 const PLACES: usize = 16;
+/// The gate is closed.
+const CLOSED: usize = 1;
+/// A thread is inside.
+const ONE: usize = 2;
 
 #[derive(Debug)]
 pub(crate) struct Gate {
-    closed: AtomicBool,
-    inside: [Padded<AtomicUsize>; PLACES],
+    places: [Padded<AtomicUsize>; PLACES],
 }
 
 /// Somebody is inside. Who closes the gate waits until this is dropped.
@@ -22,42 +24,39 @@ pub(crate) struct Pass<'a>(&'a AtomicUsize);
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self { closed: AtomicBool::new(false), inside: std::array::from_fn(|_| Padded(AtomicUsize::new(0))) }
+        Self { places: std::array::from_fn(|_| Padded(AtomicUsize::new(0))) }
     }
 
     /// Comes in, unless the gate is closed.
     #[inline]
     pub(crate) fn enter(&self) -> Option<Pass<'_>> {
+        let place = &self.places[place()].0;
         // Who is late does not make those wait who wait for others.
-        if self.is_closed() {
+        if place.load(Ordering::Relaxed) & CLOSED != 0 {
             return None;
         }
-        let place = &self.inside[place()].0;
-        place.fetch_add(1, Ordering::SeqCst);
+        let before = place.fetch_add(ONE, Ordering::Acquire);
         let pass = Pass(place);
-        (!self.closed.load(Ordering::SeqCst)).then_some(pass)
+        (before & CLOSED == 0).then_some(pass)
     }
 
     /// Nobody comes in any more.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-    }
-
-    #[inline]
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        for Padded(place) in &self.places {
+            place.fetch_or(CLOSED, Ordering::AcqRel);
+        }
     }
 
     /// Whether all who came in before it was closed have left. What they added is there to be seen.
     pub(crate) fn is_empty(&self) -> bool {
-        self.inside.iter().all(|place| place.0.load(Ordering::SeqCst) == 0)
+        self.places.iter().all(|Padded(place)| place.load(Ordering::Acquire) < ONE)
     }
 }
 
 impl Drop for Pass<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(ONE, Ordering::Release);
     }
 }
 
