@@ -108,9 +108,18 @@ fn updates_that_wait_for_their_posts() {
 }
 
 fn batches_as_json() {
-    let (server, _) = stalled(false);
-    let client = Client::new(config(&server)).unwrap();
+    let (server, seen) = stalled(false);
+    // Small when they are packed, so that all are taken; there is room for few at once when they are not.
+    let client = Client::new(config(&server).with_concurrency(64)).unwrap();
     fill(|| client.submit(run("one", TEXT).edit().end_now().build().unwrap()));
+    eventually("all is packed", || client.stats().queued == 0);
+    let (mut before, mut same) = (0, 0);
+    eventually("no more requests come", || {
+        let now = seen.load(Ordering::SeqCst);
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
+        same > 400
+    });
     let _ = client.shutdown(Duration::ZERO);
 }
 
