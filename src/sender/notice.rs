@@ -98,8 +98,8 @@ impl Notices {
         true
     }
 
-    /// The queue is empty after it was full: when it is full again that is told again.
-    pub(crate) fn queue_is_empty(&self) {
+    /// Nothing waits and nothing is on its way: when the queue is full again that is told again.
+    pub(crate) fn all_is_sent(&self) {
         let bit = Notice::QueueFull.bit();
         if self.0.notices.load(Ordering::Relaxed) & bit != 0 && self.may_tell_again() {
             self.0.notices.fetch_and(!bit, Ordering::Relaxed);

@@ -248,7 +248,9 @@ impl Worker {
             if more {
                 tokio::task::yield_now().await;
             } else {
-                self.notices.queue_is_empty();
+                if self.unfinished.is_empty() {
+                    self.notices.all_is_sent();
+                }
                 self.wait().await;
             }
             while let Ok(done) = self.done.1.try_recv() {
