@@ -110,7 +110,7 @@ fn updates_that_wait_for_their_posts() {
 fn batches_as_json() {
     let (server, seen) = stalled(false);
     // Small when they are packed, so that all are taken; there is room for few at once when they are not.
-    let client = Client::new(config(&server).with_concurrency(64)).unwrap();
+    let client = Client::new(config(&server).with_flush_interval(100 * LONG)).unwrap();
     fill(|| client.submit(run("one", TEXT).edit().end_now().build().unwrap()));
     eventually("all is packed", || client.stats().queued == 0);
     let (mut before, mut same) = (0, 0);

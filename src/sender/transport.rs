@@ -180,7 +180,7 @@ impl Transport {
         let request = http.post(format!("{}/{}", self.base, foreign.path)).header(CONTENT_TYPE, &foreign.content_type);
         let request = if foreign.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
         let multipart = foreign.path == "runs/multipart";
-        self.send(request, foreign.body.clone().into(), multipart, foreign.compressed).await
+        self.send(request, foreign.body.clone(), multipart, foreign.compressed).await
     }
 
     /// Sends a request as long as it makes progress.
