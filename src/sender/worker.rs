@@ -14,6 +14,7 @@ use super::notice::{Notice, Notices};
 use super::pending::Watch;
 use super::queue::{Flush, Queue, Work};
 use super::replay::Replay;
+use super::share::Share;
 use super::tail::{Tail, Undecided};
 use super::updates::Updates;
 use crate::config::Config;
@@ -37,8 +38,17 @@ const TURN: usize = 64;
 const RELEASE: usize = 64 << 10;
 /// How long requests may keep failing before an impatient flush is answered.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A batch that fills up, posts that are kept back and spans that are watched each take this part of the queue's bytes
+/// at the most, but no batch has to be smaller than that.
+const BATCH_PART: usize = 8;
+const SMALL_BATCH: usize = 32 << 10;
+/// And so do spans that wait for their parents, and traces that are not decided.
+const HELD_PART: usize = 2;
+const TAIL_PART: usize = 4;
 /// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
 const LOOK: Duration = Duration::from_millis(500);
+/// How soon it looks again whether spans that are still open have room.
+const AGAIN: Duration = Duration::from_millis(50);
 /// Finished batches that wait for their turn may take this part of the queue's bytes; then the
 /// queue is left to fill up.
 const BACKLOG_PART: usize = 4;
@@ -56,6 +66,10 @@ pub(crate) struct Worker {
     flush_interval: Duration,
     concurrency: usize,
     backlog_limit: usize,
+    /// A batch with so many bytes is finished, though more might go into a request.
+    batch_bytes: usize,
+    /// The memory of what is held here, without batches that are finished.
+    share: Share,
 
     held: Held<HeldSpan>,
     /// Spans that are sent while they are open; `None` when none are.
@@ -123,6 +137,7 @@ impl Worker {
         converter: Converter,
         checks: Checks,
     ) -> std::io::Result<Self> {
+        let share = Share::new(Arc::clone(&queue));
         Ok(Self {
             hand: Hand::new(Arc::clone(&queue)),
             queue,
@@ -136,9 +151,11 @@ impl Worker {
             flush_interval: config.flush_interval,
             concurrency: config.concurrency,
             backlog_limit: config.queue_bytes / BACKLOG_PART,
-            held: Held::new(config.rules(), config.held.bytes, config.held.time),
+            batch_bytes: (config.queue_bytes / BATCH_PART).max(SMALL_BATCH),
+            share,
+            held: Held::new(config.rules(), config.held.bytes.min(config.queue_bytes / HELD_PART), config.held.time),
             watch: None,
-            tail: Tail::new(config.held.bytes, config.held.time),
+            tail: Tail::new(config.held.bytes.min(config.queue_bytes / TAIL_PART), config.held.time),
             trace_runs: config.rules().trace_runs,
             parents_first: config.on_run.is_some(),
             unposted: FxHashSet::default(),
@@ -166,7 +183,8 @@ impl Worker {
 
     /// Sends spans while they are open, those that `watch` has an eye on.
     pub(crate) fn watching(self, watch: Option<Watch>) -> Self {
-        Self { watch, ..self }
+        let bytes = self.batch_bytes;
+        Self { watch: watch.map(|watch| watch.within(bytes)), ..self }
     }
 
     /// Works until the last flush is answered.
@@ -194,6 +212,7 @@ impl Worker {
                 // It ends at once, and leaves no file in its hands; unless the disk is slow.
                 let _ = tokio::time::timeout(Duration::from_millis(50), replay).await;
             }
+            self.count();
             self.answer_flushes();
             if self.last_flush.is_some() && self.flushes.is_empty() {
                 // What was pushed while the queue was being closed came after the marker, and goes out too.
@@ -241,6 +260,7 @@ impl Worker {
                 bytes += work.bytes();
                 self.take(work);
                 if bytes >= RELEASE {
+                    self.count();
                     self.queue.release(std::mem::take(&mut bytes));
                 }
             }
@@ -248,8 +268,17 @@ impl Worker {
                 break;
             }
         }
+        self.count();
         self.queue.release(bytes);
         more
+    }
+
+    /// Counts the memory of what is held here now. It is done before what came in is released, so that nothing is ever
+    /// counted nowhere.
+    fn count(&mut self) {
+        let watched = self.watch.as_ref().map_or(0, Watch::held_bytes);
+        let held = self.held.held_bytes() + self.tail.held_bytes() + self.updates.held_bytes() + watched;
+        self.share.set(self.batch.held_bytes() + held);
     }
 
     fn take(&mut self, work: Work) {
@@ -286,6 +315,8 @@ impl Worker {
         // Requests may begin to fail while memory is full.
         let spill = (full && self.delivery.spool.is_some()).then(|| Instant::now() + LOOK);
         let watched = watched.map(|watched| watched.min(Instant::now() + self.flush_interval.min(LOOK)));
+        // What is due and has no room waits for some.
+        let watched = watched.map(|watched| if self.queue.has_room(0) { watched } else { Instant::now() + AGAIN });
         let held = [self.held.deadline(), self.tail.deadline()];
         let deadline = [look, watched, self.last_flush, failing, spill].into_iter().chain(held).flatten().min();
         let sleep = async {
