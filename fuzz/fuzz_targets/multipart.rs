@@ -53,7 +53,7 @@ fn content(pieces: &[Piece]) -> Vec<u8> {
 }
 
 fn run(number: u64, any: &AnyRun) -> Run {
-    let files: Vec<_> = any.files.iter().map(|(name, mime_type, pieces)| {
+    let files = any.files.iter().map(|(name, mime_type, pieces)| {
         let content = BASE64_STANDARD.encode(content(pieces));
         serde_json::json!({"name": name, "mime_type": mime_type, "content": content})
     });
