@@ -234,17 +234,20 @@ fn undecided_spans_that_come_after_the_end_are_counted_as_dropped() {
     let server = server();
     let config = config(&server).with_sampling_rate(0.0).with_keep_errors(true);
     let (provider, handle) = processor(config.clone());
-    let root = start(&provider.tracer("test"), "root", &Context::new());
+    let root = start(&provider.tracer("test"), "open at shutdown", &Context::new());
     handle.client().shutdown(LONG).unwrap();
     root.span().end();
+    start(&provider.tracer("test"), "root", &Context::new()).span().end();
     let exporter = LangSmithExporter::new(config).unwrap();
     exporter.client().shutdown(LONG).unwrap();
     let late = export(&exporter, vec![span(7, 9, 0)]);
     assert!(late.is_err());
-    for client in [handle.client(), exporter.client()] {
+    // What was open then was not left to its end, and its trace had no error.
+    for (client, not_sampled) in [(handle.client(), 1), (exporter.client(), 0)] {
         let stats = client.stats();
         assert_adds_up(&stats);
         assert_eq!((stats.submitted, stats.dropped(DropReason::ShutDown)), (1, 1), "{stats:?}");
+        assert_eq!(stats.not_sampled, not_sampled, "{stats:?}");
     }
     assert_eq!(server.received(), 0);
 }

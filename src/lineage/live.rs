@@ -335,7 +335,7 @@ impl Live {
             let entry = traces.traces.get(&key.trace_id).and_then(|trace| trace.spans.get(key.span_id));
             entry.is_some_and(|entry| entry.place.run().is_some())
         };
-        self.placer.sampling().keeps(key.trace_id) && self.filter.keeps(span) && !was_taken()
+        self.placer.sampling().may_keep(key.trace_id) && self.filter.keeps(span) && !was_taken()
     }
 
     fn lock(&self, key: SpanKey) -> MutexGuard<'_, Traces> {
