@@ -111,7 +111,7 @@ mod tests {
                 let subscriber = Dispatch::new(tracing_subscriber::registry());
                 let silent = silence(dispatcher::with_default(&subscriber, BuiltUnder::now));
                 assert!(!listens() && !is_inside());
-                assert!(call(|| listens() && is_inside() && call(|| is_inside()).unwrap() && is_inside()).unwrap());
+                assert!(call(|| listens() && is_inside() && call(is_inside).unwrap() && is_inside()).unwrap());
                 assert!(!listens() && !is_inside());
                 assert!(call(|| panic!("on purpose")).is_err());
                 assert!(!listens() && !is_inside());

@@ -229,7 +229,7 @@ fn no_word_of_what_is_hidden_is_on_the_wire() {
     let mut dice = Dice(7);
     for number in 0..6_000 {
         let mut attributes = contexts[dice.below(contexts.len())].clone();
-        for _ in 0..1 + number % 12 {
+        for _ in 0..=number % 12 {
             let at = dice.below(attributes.len() + 1);
             attributes.insert(at, plants[dice.below(plants.len())].attribute());
         }
