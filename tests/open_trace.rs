@@ -28,7 +28,7 @@ fn resident() -> Option<u64> {
 /// Makes spans, batch after batch, and fails if that takes `bytes` of each for good.
 fn assert_flat(what: &str, bytes: u64, mut make: impl FnMut(u64)) {
     let mut before = None;
-    for made in (0..SPANS).step_by(BATCH as usize) {
+    for made in (0..SPANS / BATCH).map(|batch| batch * BATCH) {
         if made == FIRST {
             before = resident();
         }

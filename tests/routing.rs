@@ -10,7 +10,6 @@ use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_langsmith::testing::LocalLangSmith;
 use opentelemetry_langsmith::{Client, Config, LangSmithExporter, LangSmithSpanProcessor, Region};
-use opentelemetry_sdk::propagation::BaggagePropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 use opentelemetry_sdk::Resource;
 use proptest::prelude::*;
@@ -112,13 +111,17 @@ fn a_trace_that_began_elsewhere_stays_in_its_project() {
     let propagator = serving.handle().propagator();
     let serving = SdkTracerProvider::builder().with_span_processor(serving).build();
     let tracer = serving.tracer("service");
-    let context = BaggagePropagator::new().extract(&headers);
-    start(&tracer, "joined", &propagator.extract_with_context(&context, &headers), &[]).span().end();
+    let (mut trace, mut baggage) = (headers.clone(), headers.clone());
+    trace.remove("baggage");
+    baggage.remove("langsmith-trace");
+    start(&tracer, "joined", &propagator.extract(&headers), &[]).span().end();
     // Without baggage nobody knows its project; the hook does not know it either.
-    start(&tracer, "silent", &propagator.extract_with_context(&Context::new(), &headers), &[]).span().end();
+    start(&tracer, "silent", &propagator.extract(&trace), &[]).span().end();
     // Baggage of a caller without a trace counts before the hook; other traces are asked about.
-    let baggage = Context::new().with_baggage([KeyValue::new("langsmith-project", "theirs too")]);
-    start(&tracer, "told", &baggage, &[]).span().end();
+    start(&tracer, "told", &propagator.extract(&baggage), &[]).span().end();
+    // So are those for which nobody but this process says something.
+    let here = Context::new().with_baggage([KeyValue::new("langsmith-project", "theirs")]);
+    start(&tracer, "here", &here, &[]).span().end();
     start(&tracer, "own", &Context::new(), &[]).span().end();
     outer.span().end();
     calling.shutdown().unwrap();
@@ -126,7 +129,8 @@ fn a_trace_that_began_elsewhere_stays_in_its_project() {
     let project = |name: &str| server.run(name).unwrap().session_name.unwrap();
     assert_eq!(project("joined"), "theirs");
     assert_eq!(project("silent"), "ours");
-    assert_eq!(project("told"), "theirs too");
+    assert_eq!(project("told"), "theirs");
+    assert_eq!(project("here"), "hook for here");
     assert_eq!(project("own"), "hook for own");
 }
 

@@ -120,9 +120,10 @@ fn each_propagator_goes_by_its_own_list() {
                 let limited = Box::new(handle.propagator().with_allowed_baggage(list));
                 let _none = handle.propagator().with_allowed_baggage(&[]);
                 let _all = handle.propagator().with_allowed_baggage(&NAMES);
-                let both: Vec<Box<dyn TextMapPropagator + Send + Sync>> = match first {
-                    true => vec![limited, Box::new(BaggagePropagator::new())],
-                    false => vec![Box::new(BaggagePropagator::new()), limited],
+                let both: Vec<Box<dyn TextMapPropagator + Send + Sync>> = if first {
+                    vec![limited, Box::new(BaggagePropagator::new())]
+                } else {
+                    vec![Box::new(BaggagePropagator::new()), limited]
                 };
                 composite(both).extract_with_context(&Context::new(), &headers)
             });

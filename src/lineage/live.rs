@@ -2,7 +2,7 @@
 
 mod traces;
 
-use self::traces::{Entry, Forgotten, Trace, Traces};
+use self::traces::{Entry, Gone, Trace, Traces};
 use super::place::{Candidate, Placer};
 use super::{Node, Overrides, Propagation, Remote, Rules, SpanFilter, SpanKey};
 use crate::hooks::is_inside;
@@ -198,7 +198,7 @@ impl Live {
                     }
                 }
             }
-            let mut gone = Forgotten::default();
+            let mut gone = Gone::default();
             let finished = trace.close(key.span_id, &mut gone);
             self.forget(key, weight, finished, gone, traces);
             ending
@@ -214,7 +214,7 @@ impl Live {
         let opened = entry.opened.take()?;
         let unwound = panicking() && !entry.unwinding;
         let (posted, weight, roots) = (entry.posted, entry.weight, end_trace(&node, span));
-        let mut gone = Forgotten::default();
+        let mut gone = Gone::default();
         let finished = trace.close(key.span_id, &mut gone);
         self.forget(key, weight, finished, gone, traces);
         Some(Ending::Run { node, opened: Some(opened), posted, unwound, new_root: None, roots })
@@ -240,7 +240,7 @@ impl Live {
         key: SpanKey,
         weight: u32,
         finished: Option<Instant>,
-        mut gone: Forgotten,
+        mut gone: Gone,
         mut traces: MutexGuard<'_, Traces>,
     ) {
         if finished.is_some() {
@@ -252,8 +252,9 @@ impl Live {
             traces.tidy(key.trace_id, weight, finished, much, &mut gone);
         }
         drop(traces);
-        if gone.weight > 0 {
-            self.known.0.fetch_sub(gone.weight, Ordering::Relaxed);
+        let weight = gone.weight();
+        if weight > 0 {
+            self.known.0.fetch_sub(weight, Ordering::Relaxed);
             // Memory is given back here, without the lock.
             if let Some(spare) = gone.emptied() {
                 self.lock(key).keep(spare);

@@ -89,8 +89,11 @@ fn as_many_are_remembered_as_the_limit_allows() {
         ended.push(root);
     }
     let (old, recent) = (&ended[..300], &ended[780..]);
-    recent.iter().for_each(|parent| start("recent", parent).span().end());
-    old.iter().for_each(|parent| start("old", parent).span().end());
+    for (name, parents) in [("recent", recent), ("old", old)] {
+        for parent in parents {
+            start(name, parent).span().end();
+        }
+    }
     start("late", &below).span().end();
     open.span().end();
     provider.shutdown_with_timeout(LONG).unwrap();
@@ -185,7 +188,9 @@ fn the_exporter_places_spans_of_one_id_under_their_parent() {
             if at_once {
                 export(&exporter, spans.to_vec()).unwrap();
             } else {
-                spans.into_iter().for_each(|span| export(&exporter, vec![span]).unwrap());
+                for span in spans {
+                    export(&exporter, vec![span]).unwrap();
+                }
             }
             exporter.shutdown_with_timeout(LONG).unwrap();
             assert_flawless(&server, 3);

@@ -58,61 +58,64 @@ pub(super) struct Entry {
     pub(super) unwinding: bool,
 }
 
-/// What is not remembered any longer, to be let go without a lock.
+/// What is not remembered any longer, to be let go without a lock. Mostly there is nothing.
 #[derive(Debug, Default)]
-pub(super) struct Forgotten {
-    entries: [Option<Entry>; 3],
-    trace: Option<Trace>,
-    more: Vec<Trace>,
+pub(super) struct Gone(Option<Box<Forgotten>>);
+
+#[derive(Debug, Default)]
+struct Forgotten {
+    entries: Vec<Entry>,
+    traces: Vec<Trace>,
     /// What all of it counted as.
-    pub(super) weight: usize,
+    weight: usize,
 }
 
-impl Forgotten {
-    fn add(&mut self, trace: Trace) {
-        // A finished trace counts as one more.
-        self.weight += trace.weight + 1;
-        match &self.trace {
-            None => self.trace = Some(trace),
-            Some(_) => self.more.push(trace),
-        }
+impl Gone {
+    fn add_entry(&mut self, entry: Entry) {
+        let Forgotten { entries, weight, .. } = &mut **self.0.get_or_insert_default();
+        *weight += entry.weight as usize;
+        entries.push(entry);
     }
 
-    /// Lets go of everything but of memory that others may use.
+    fn add_trace(&mut self, trace: Trace) {
+        let Forgotten { traces, weight, .. } = &mut **self.0.get_or_insert_default();
+        // A finished trace counts as one more.
+        *weight += trace.weight + 1;
+        traces.push(trace);
+    }
+
+    /// What all of it counted as.
+    #[inline]
+    pub(super) fn weight(&self) -> usize {
+        self.0.as_ref().map_or(0, |gone| gone.weight)
+    }
+
+    /// Lets go of everything but of memory that another trace may use.
     pub(super) fn emptied(self) -> Option<Trace> {
-        self.trace.and_then(Trace::emptied)
+        self.0?.traces.pop().and_then(Trace::emptied)
     }
 }
 
 impl Traces {
     /// A span of this `weight` has ended, and if `finished` says when, its trace with it. Forgets as much as it adds
     /// if `much` is remembered.
-    pub(super) fn tidy(
-        &mut self,
-        trace_id: u128,
-        weight: u32,
-        finished: Option<Instant>,
-        much: bool,
-        gone: &mut Forgotten,
-    ) {
+    pub(super) fn tidy(&mut self, trace_id: u128, weight: u32, finished: Option<Instant>, much: bool, gone: &mut Gone) {
         if let Some(now) = finished {
             self.over += 1;
             let traces = &self.traces;
             self.finished.push((now, trace_id), self.over, |key| is_finished(traces, key));
         }
         if much {
-            while gone.weight < weight as usize {
+            while gone.weight() < weight as usize {
                 let Some(trace) = self.forget_oldest(None) else { break };
-                gone.add(trace);
+                gone.add_trace(trace);
             }
-            if gone.weight == 0 {
-                // There is no finished trace here.
-                if let Some(trace) = self.traces.get_mut(&trace_id) {
-                    trace.forget_first(gone);
-                }
+            // There is no finished trace here any more.
+            if let Some(trace) = self.traces.get_mut(&trace_id).filter(|_| gone.weight() < weight as usize) {
+                while gone.weight() < weight as usize && trace.forget_first(gone) {}
             }
         } else if let Some(trace) = finished.and_then(|now| self.forget_oldest(Some(now))) {
-            gone.add(trace);
+            gone.add_trace(trace);
         }
     }
 
@@ -203,7 +206,8 @@ impl Trace {
     }
 
     /// Notes that an open span has ended. Says when, if it was the last one.
-    pub(super) fn close(&mut self, span_id: u64, gone: &mut Forgotten) -> Option<Instant> {
+    #[inline]
+    pub(super) fn close(&mut self, span_id: u64, gone: &mut Gone) -> Option<Instant> {
         self.open -= 1;
         if self.ended.capacity() == 0 {
             self.ended.reserve(SPANS);
@@ -223,7 +227,7 @@ impl Trace {
 
     /// A span that has ended makes way for one of its id that has not.
     #[cold]
-    fn make_way(&mut self, span_id: u64, gone: &mut Forgotten) {
+    fn make_way(&mut self, span_id: u64, gone: &mut Gone) {
         let Some(other) = self.repeated.iter().rposition(|(id, _)| *id == span_id) else { return };
         let (_, other) = self.repeated.swap_remove(other);
         if let Some(here) = self.spans.get_mut(span_id) {
@@ -232,22 +236,20 @@ impl Trace {
         }
     }
 
-    /// Forgets the span that ended first. The same id may have been used for one that is open now.
-    fn forget_first(&mut self, gone: &mut Forgotten) {
-        let Some(first) = self.ended.pop_front() else { return };
+    /// Forgets the span that ended first, if there is one. The same id may have been used for one that is open now.
+    fn forget_first(&mut self, gone: &mut Gone) -> bool {
+        let Some(first) = self.ended.pop_front() else { return false };
         if self.spans.get(first).is_some_and(|entry| entry.opened.is_none()) {
             if let Some(entry) = self.spans.remove(first) {
                 self.let_go(entry, gone);
             }
         }
+        true
     }
 
-    fn let_go(&mut self, entry: Entry, gone: &mut Forgotten) {
+    fn let_go(&mut self, entry: Entry, gone: &mut Gone) {
         self.weight -= entry.weight as usize;
-        gone.weight += entry.weight as usize;
-        if let Some(place) = gone.entries.iter_mut().find(|place| place.is_none()) {
-            *place = Some(entry);
-        }
+        gone.add_entry(entry);
     }
 
     pub(super) fn is_open(&self) -> bool {
