@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod judge;
+pub(crate) mod link;
 pub(crate) mod log;
 pub(crate) mod raw;
 pub(crate) mod rfc2046;
@@ -69,13 +70,18 @@ pub(crate) fn server() -> LocalLangSmith {
 
 /// Runs `test` on a thread of its own and fails when it hangs.
 pub(crate) fn in_time<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
+    within(2 * LONG, test)
+}
+
+/// The same for a test that takes longer than others.
+pub(crate) fn within<T: Send + 'static>(most: Duration, test: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, finished) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         let value = test();
         let _ = done.send(());
         value
     });
-    let ended = finished.recv_timeout(2 * LONG);
+    let ended = finished.recv_timeout(most);
     assert!(!matches!(ended, Err(mpsc::RecvTimeoutError::Timeout)), "hangs");
     match thread.join() {
         Ok(value) => value,

@@ -1,47 +1,13 @@
 //! A link that bears few requests at once.
 
-use crate::common::raw::{read_body, Connection, Head, Raw, NOT_FOUND, TAKEN};
+use crate::common::link::Link;
+use crate::common::raw::{read_body, Raw, NOT_FOUND, TAKEN};
 use crate::common::{assert_adds_up, in_time, KEY, LONG};
 use opentelemetry_langsmith::{Client, Config, Run, RunType};
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// All connections have so many bytes a second together, and take turns.
-struct Link {
-    bytes_per_second: f64,
-    next: Mutex<Instant>,
-}
-
-impl Link {
-    fn wait_for(&self, bytes: usize) {
-        let turn = {
-            let mut next = self.next.lock().unwrap();
-            let turn = (*next).max(Instant::now());
-            #[allow(clippy::cast_precision_loss, reason = "they are few")]
-            let time = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
-            *next = turn + time;
-            turn
-        };
-        std::thread::sleep(turn.saturating_duration_since(Instant::now()));
-    }
-
-    fn read_body(&self, head: Head, connection: &mut Connection) -> io::Result<()> {
-        let mut left = usize::try_from(head.length).map_err(io::Error::other)?;
-        let mut buffer = vec![0; 16 << 10];
-        while left > 0 {
-            let most = left.min(buffer.len());
-            let bytes = connection.read(&mut buffer[..most])?;
-            if bytes == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.wait_for(bytes);
-            left -= bytes;
-        }
-        Ok(())
-    }
-}
+use std::time::Duration;
 
 #[derive(Default)]
 struct Seen {
@@ -53,7 +19,7 @@ struct Seen {
 
 /// A server behind such a link.
 fn behind(bytes_per_second: f64) -> (Raw, Arc<Seen>) {
-    let link = Link { bytes_per_second, next: Mutex::new(Instant::now()) };
+    let link = Link::new(bytes_per_second);
     let seen = Arc::new(Seen::default());
     let see = Arc::clone(&seen);
     let server = Raw::start(move |head, connection| {
@@ -63,7 +29,7 @@ fn behind(bytes_per_second: f64) -> (Raw, Arc<Seen>) {
         }
         let at_once = see.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         see.most_at_once.fetch_max(at_once, Ordering::SeqCst);
-        let result = link.read_body(head, connection).and_then(|()| connection.get_mut().write_all(TAKEN));
+        let result = link.read(head.length, connection).and_then(|_| connection.get_mut().write_all(TAKEN));
         see.at_once.fetch_sub(1, Ordering::SeqCst);
         match &result {
             Ok(()) => see.bodies.lock().unwrap().push(head.length),
