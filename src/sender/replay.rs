@@ -276,6 +276,10 @@ impl Replay {
                     self.records.refused(name, self.spool.accepted());
                 }
                 delivery.unauthorized(pass, refused, &words, self.tries);
+                // Whoever sends now finds out sooner whether it was for what the file says.
+                if delivery.circuit.open().is_none() {
+                    return delivery.circuit.probe_interval();
+                }
             }
             Answer::RateLimited { words, after } => delivery.rate_limited(pass, &words, after, self.tries),
             Answer::Passing { after, .. } => {
