@@ -117,6 +117,10 @@ pub enum FlushError {
     /// The client was shut down before.
     #[error("the client was shut down before")]
     ShutDown,
+    /// A hook asked for it, such as that of [`Config::with_on_run`](crate::Config::with_on_run): the sender waits for the
+    /// hook, so that the hook cannot wait for the sender.
+    #[error("a hook cannot flush or shut down the client that waits for it; do so elsewhere")]
+    InHook,
     /// This process was forked after the client was made. The thread that sends stayed in the first one,
     /// which sends what was handed over before.
     #[error("{FORKED}")]

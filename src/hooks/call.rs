@@ -18,7 +18,18 @@ pub(crate) struct Panicked;
 
 /// Calls a hook.
 pub(crate) fn call<T>(hook: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(|| within(hook))).map_err(|_| Panicked)
+    contain(|| within(hook))
+}
+
+/// Does something that may panic.
+pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        // What an application panics with may panic once more when it is dropped.
+        if let Err(once_more) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(once_more);
+        }
+        Panicked
+    })
 }
 
 /// The same for work that calls hooks and contains their panics itself.

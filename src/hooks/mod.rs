@@ -6,7 +6,7 @@ mod call;
 mod hide;
 mod on_run;
 
-pub(crate) use call::{call, is_inside, silence, BuiltUnder};
+pub(crate) use call::{call, contain, is_inside, silence, BuiltUnder};
 pub(crate) use hide::Hide;
 pub(crate) use on_run::Hook;
 pub use on_run::OnRun;

@@ -4,9 +4,9 @@ use super::paths::Position;
 use super::rules::Patterns;
 use super::walk::{unescape, Unfit, MARKER_JSON};
 use super::{Function, Place, Redactor, MARKER};
+use crate::hooks::contain;
 use crate::json::{Json, Object};
 use crate::run::{Attachment, Feedback, Run};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -298,7 +298,7 @@ impl Redaction {
 
     /// Whatever goes wrong hides the field.
     fn guarded<T>(&mut self, look: impl FnOnce(&mut Self) -> Result<Option<T>, Unfit>) -> Outcome<T> {
-        match catch_unwind(AssertUnwindSafe(|| look(self))) {
+        match contain(|| look(self)) {
             Ok(Ok(None)) => Outcome::Same,
             Ok(Ok(Some(changed))) => Outcome::Changed(changed),
             Ok(Err(Unfit)) | Err(_) => {

@@ -191,16 +191,21 @@ impl Circuit {
         };
         let (deadline, reason) = match &hold.open {
             Some(open) => (patience.open.min(patience.tries), open.reason),
+            // Another batch was refused, and this one has no more time to wait for what that was about.
+            None if suspect.is_none() && hold.reason == DropReason::Unauthorized => {
+                (patience.tries, DropReason::Unreachable)
+            }
             None => (patience.tries, hold.reason),
         };
         // An open circuit is no matter of seconds: only the last flush has it probed, and no more than once where
         // the key has never worked or the quota is used up.
         let open = hold.open.is_some();
         let asked = hurry.flushes > hold.flushes && (hurry.last || !open);
-        let flaky = accepted > 0 && reason == DropReason::Unauthorized;
+        let is_refused = hold.reason == DropReason::Unauthorized;
+        let flaky = accepted > 0 && is_refused;
         let again = open && hurry.last && hold.refusals < if flaky { LAST_PROBES } else { 1 };
         // Whether the key is refused, or what some batches say, is found out by others soon.
-        let is_news = reason == DropReason::Unauthorized && suspect.is_none() && state.refused < REFUSED_BATCHES;
+        let is_news = is_refused && suspect.is_none() && state.refused < REFUSED_BATCHES;
         let until = match (asked, again || is_news) {
             (true, _) => now,
             (false, true) => hold.again.min(hold.until),

@@ -12,12 +12,11 @@ use super::worker::Worker;
 use crate::config::{Config, FOREVER};
 use crate::convert::{Converter, Counts, Origin};
 use crate::error::{ConfigError, FlushError, SubmitError};
-use crate::hooks::{silence, BuiltUnder};
+use crate::hooks::{contain, is_inside, silence, BuiltUnder};
 use crate::lineage::{Live, Node, Opened, Sampling, SpanFilter, SpanKey};
 use crate::run::Run;
 use crate::stats::{DropReason, SpoolStats, Stats};
 use opentelemetry_sdk::trace::SpanData;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
@@ -166,10 +165,10 @@ impl Client {
     /// [`FlushError::Timeout`] when that takes longer than `timeout`; [`FlushError::Dropped`] when
     /// runs were lost since the last flush; [`FlushError::Delayed`], at once, while LangSmith refuses
     /// the key or a quota is used up, unless runs are then kept on disk; [`FlushError::Forked`], at once, in a
-    /// process that was forked after the client was made.
+    /// process that was forked after the client was made; [`FlushError::InHook`], at once, in a hook.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        inner.look_for_fork()?;
+        inner.may_wait()?;
         let result = inner.wait_for(timeout, false);
         if result.is_err() {
             inner.notices.wait();
@@ -188,7 +187,7 @@ impl Client {
     /// An impatient one gets [`FlushError::Delayed`] when requests keep failing.
     pub(crate) async fn wait_until_delivered(&self, impatient: bool) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        inner.look_for_fork()?;
+        inner.may_wait()?;
         let (answer, answered) = tokio::sync::oneshot::channel();
         inner.queue.push_flush(Flush {
             last: false,
@@ -208,10 +207,11 @@ impl Client {
     ///
     /// # Errors
     /// [`FlushError::Dropped`] counts what was lost; [`FlushError::ShutDown`] at a second call; [`FlushError::Forked`], at
-    /// once, in a process that was forked after the client was made: the first process goes on as if nothing was.
+    /// once, in a process that was forked after the client was made: the first process goes on as if nothing was;
+    /// [`FlushError::InHook`], at once, in a hook.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        inner.look_for_fork()?;
+        inner.may_wait()?;
         if inner.shut_down.swap(true, Ordering::SeqCst) {
             return Err(FlushError::ShutDown);
         }
@@ -398,6 +398,15 @@ impl Inner {
         self.wait_for(timeout.saturating_sub(start.elapsed()), true)
     }
 
+    /// Whether this thread may wait for the sender's.
+    fn may_wait(&self) -> Result<(), FlushError> {
+        self.look_for_fork()?;
+        if is_inside() {
+            return Err(FlushError::InHook);
+        }
+        Ok(())
+    }
+
     fn wait_for(&self, timeout: Duration, last: bool) -> Result<(), FlushError> {
         let (answer, answered) = sync_channel(1);
         let timeout = timeout.min(FOREVER);
@@ -440,7 +449,7 @@ impl Drop for Inner {
             std::mem::forget((Arc::clone(&self.queue), self.live.clone()));
         } else if !self.shut_down.load(Ordering::SeqCst) {
             // A drop has nobody to answer to.
-            let _ = self.end(DROP_TIMEOUT);
+            let _ = self.end(if is_inside() { Duration::ZERO } else { DROP_TIMEOUT });
         }
     }
 }
@@ -454,12 +463,12 @@ fn work(worker: Worker, subscriber: BuiltUnder) {
     match runtime {
         Ok(runtime) => {
             let queue = worker.queue();
-            let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run())));
+            let ended = contain(|| runtime.block_on(worker.run()));
+            // A name that is being looked up would hold a plain drop back. What is on its way is counted here.
+            runtime.shutdown_background();
             if ended.is_err() {
                 queue.fail();
             }
-            // A name that is being looked up would hold a plain drop back.
-            runtime.shutdown_background();
         }
         Err(reason) => worker.fail(&reason),
     }

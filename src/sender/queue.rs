@@ -368,7 +368,9 @@ impl Queue {
     /// is lost, and counted.
     pub(super) fn fail(&self) {
         self.end();
-        self.counters.drop_taken(DropReason::Panicked, self.counters.stats().in_flight);
+        let left = self.counters.stats();
+        self.counters.take(left.queued);
+        self.counters.drop_taken(DropReason::Panicked, left.queued + left.in_flight);
     }
 
     /// Counts what is left as dropped and answers the markers.

@@ -105,7 +105,9 @@ impl Replay {
                     delivery.answered(pass, sent.delivered_runs > 0);
                     self.records.taken(&name);
                     suspects |= !sent.suspects.is_empty();
-                    self.settle(taken, sent).await;
+                    if !self.settle(taken, sent).await {
+                        return Some(self.after_disk_error());
+                    }
                 }
                 Some(Obstacle::Lasting(why)) => {
                     delivery.answered(pass, false);
@@ -122,8 +124,8 @@ impl Replay {
                     let wait = self.after(&delivery, pass, answer, name, runs);
                     if sent.is_nothing() {
                         self.spool.put_back(taken).await;
-                    } else {
-                        self.settle(taken, sent).await;
+                    } else if !self.settle(taken, sent).await {
+                        return Some(wait.max(self.after_disk_error()));
                     }
                     return Some(wait);
                 }
@@ -159,12 +161,20 @@ impl Replay {
         sent.refused.extend(refused.into_iter().map(|(batch, _)| batch));
     }
 
-    async fn settle(&mut self, taken: Taken, sent: Sent) {
+    /// What is done of a file is sent again if the disk does not take what is left, so that is not tried often.
+    fn after_disk_error(&mut self) -> Duration {
+        self.tries += 1;
+        self.delivery.circuit.probe_interval().max(self.delivery.wait_before(self.tries, None))
+    }
+
+    /// Says whether the disk took it.
+    async fn settle(&mut self, taken: Taken, sent: Sent) -> bool {
         let at: Vec<_> = sent.suspects.iter().map(|(_, at)| *at).collect();
-        let rewritten = self.spool.settle(taken, sent).await;
+        let Some(rewritten) = self.spool.settle(taken, sent).await else { return false };
         for (name, accepted) in rewritten.suspects.into_iter().zip(at) {
             self.records.refused_alone(name, accepted);
         }
+        true
     }
 
     /// Waits for something, but not when the last flush has begun.
@@ -238,6 +248,10 @@ impl Replay {
                         sent.suspects.push((batch, self.spool.accepted()));
                     }
                 }
+                Answer::Refused { words } if self.delivery.may_be_zstd(&batch, &words) => match batch.uncompressed() {
+                    Ok(batch) => waiting.push((batch, was_cut)),
+                    Err(_) => sent.refused.push(batch),
+                },
                 Answer::TooLarge { words } | Answer::Refused { words } => {
                     if let Some([first, second]) = batch.split(self.delivery.level()) {
                         waiting.extend([(second, was_cut), (first, was_cut)]);

@@ -21,13 +21,13 @@ use super::tail::{Tail, Undecided};
 use super::updates::Updates;
 use crate::config::Config;
 use crate::convert::Converter;
+use crate::hooks::contain;
 use crate::lineage::{Held, Node};
 use crate::run::{Run, RunId};
 use crate::stats::{DropReason, Stats};
 use opentelemetry_sdk::trace::SpanData;
 use rustc_hash::FxHashSet;
 use std::collections::{BTreeSet, VecDeque};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -380,7 +380,7 @@ impl Worker {
     /// Converts a span. A panic in the converter costs this span and nothing else.
     fn add_span(&mut self, span: &SpanData, node: &Arc<Node>, interrupted: bool, posted: bool) {
         let posted = posted && !self.unposted.remove(&node.id());
-        if let Ok(mut run) = catch_unwind(AssertUnwindSafe(|| self.converter.convert(span, node, interrupted))) {
+        if let Ok(mut run) = contain(|| self.converter.convert(span, node, interrupted)) {
             let verdict = self.checks.span(&mut run, node);
             match (self.passes(&verdict), &mut self.counting) {
                 (false, _) => self.converter.recycle(run),

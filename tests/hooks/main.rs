@@ -4,6 +4,7 @@
 mod abort;
 #[path = "../common/mod.rs"]
 mod common;
+mod misbehaving;
 mod reentry;
 mod risen;
 mod traced;

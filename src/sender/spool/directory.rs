@@ -151,20 +151,27 @@ impl Directory {
     }
 
     /// Takes a file, unless somebody else has it.
-    pub(super) fn take(self: &Arc<Self>, name: &str) -> Option<Taken> {
-        let place = self.place().ok()?;
-        let file = self.open_file(&place, name).ok()?;
+    ///
+    /// # Errors
+    /// Something else has the name that it would get.
+    pub(super) fn take(self: &Arc<Self>, name: &str) -> io::Result<Option<Taken>> {
+        let opened = self.place().and_then(|place| self.open_file(&place, name).map(|file| (place, file)));
+        let Ok((place, file)) = opened else { return Ok(None) };
         match Lock::of(&file) {
             Lock::Held => {}
-            Lock::Busy => return None,
+            Lock::Busy => return Ok(None),
             // It is not old from now on.
             Lock::Missing => drop(file.set_modified(SystemTime::now())),
         }
         // Who had it before may have removed it before the lock was free.
-        place.rename(name, &place, &taken(name)).ok()?;
+        match place.rename(name, &place, &taken(name)) {
+            Ok(()) => {}
+            Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => return Err(reason),
+            Err(_) => return Ok(None),
+        }
         let taken = Taken { file, directory: Arc::clone(self), name: name.to_owned(), settled: false };
         // Another one may have this name by now; it is put back.
-        place.is(&taken.away(), &taken.file).then_some(taken)
+        Ok(place.is(&taken.away(), &taken.file).then_some(taken))
     }
 }
 

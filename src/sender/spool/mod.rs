@@ -235,7 +235,13 @@ impl Spool {
     pub(crate) async fn take(&self, name: String) -> Option<(Taken, Saved)> {
         let catalog = Arc::clone(&self.catalog);
         let read = tokio::task::spawn_blocking(move || {
-            let taken = catalog.directory.take(&name)?;
+            let taken = match catalog.directory.take(&name) {
+                Ok(taken) => taken?,
+                Err(_) => {
+                    catalog.skip(&name, "something else has the name that a file gets while it is sent, `….taken`");
+                    return None;
+                }
+            };
             let saved = match taken.read(catalog.largest_file()) {
                 Ok(Some(content)) => file::read(content, &catalog.destination, catalog.largest_body),
                 Ok(None) => Err(Unfit::TooLarge),

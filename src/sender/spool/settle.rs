@@ -38,8 +38,9 @@ impl Sent {
 }
 
 impl Spool {
-    /// A taken file was sent, or parts of it were. What is left of it is in the files that are named.
-    pub(crate) async fn settle(&self, taken: Taken, sent: Sent) -> Rewritten {
+    /// A taken file was sent, or parts of it were. What is left of it is in the files that are named. `None` when the
+    /// disk did not take that: then the file is as it was.
+    pub(crate) async fn settle(&self, taken: Taken, sent: Sent) -> Option<Rewritten> {
         self.settling.fetch_add(1, Ordering::SeqCst);
         let rewritten = self.replace(taken, sent).await;
         self.settling.fetch_sub(1, Ordering::SeqCst);
@@ -63,11 +64,11 @@ impl Spool {
         true
     }
 
-    async fn replace(&self, taken: Taken, sent: Sent) -> Rewritten {
+    async fn replace(&self, taken: Taken, sent: Sent) -> Option<Rewritten> {
         let (name, delivered_runs) = (taken.name().to_owned(), sent.delivered_runs);
         let catalog = Arc::clone(&self.catalog);
         let settled = self.on_disk(move |shelf| shelf.replace(taken, &sent, &catalog)).await;
-        let Some((mut shelf, settled)) = settled else { return Rewritten::default() };
+        let (mut shelf, settled) = settled?;
         match settled {
             Ok(Replaced { rejected, left, suspects }) => {
                 self.full.store(false, Ordering::Relaxed);
@@ -82,11 +83,11 @@ impl Spool {
                     self.queue.counters.drop_taken(DropReason::Refused, rejected.min(runs));
                     self.queue.counters.spooled(left_runs.min(runs.saturating_sub(rejected)));
                 }
-                Rewritten { suspects }
+                Some(Rewritten { suspects })
             }
             Err(error) => {
                 self.failed(&error.to_string());
-                Rewritten::default()
+                None
             }
         }
     }

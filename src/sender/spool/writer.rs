@@ -87,7 +87,11 @@ impl Writer {
     pub(super) fn remove(&mut self, taken: Taken) -> io::Result<()> {
         let place = self.directory.place()?;
         let size = taken.file().metadata()?.len();
-        place.remove(&taken.away())?;
+        match place.remove(&taken.away()) {
+            // Somebody else has done so.
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
         taken.settled();
         self.shrink(size);
         Ok(())

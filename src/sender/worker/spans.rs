@@ -3,11 +3,11 @@
 
 use super::{Counting, HeldSpan, Operation, Worker};
 use crate::convert::is_counted;
+use crate::hooks::contain;
 use crate::lineage::Node;
 use crate::run::Run;
 use crate::sender::queue::{span_bytes, Ended, Placed};
 use crate::sender::tail::{self, Undecided};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,7 +86,7 @@ impl Worker {
         // What is open is in memory already, but would be there twice.
         while self.queue.has_room(0) {
             let Some((span, node)) = self.watch.as_mut().and_then(|watch| watch.next(now)) else { return };
-            let run = catch_unwind(AssertUnwindSafe(|| self.converter.convert_open(&span, &node)));
+            let run = contain(|| self.converter.convert_open(&span, &node));
             match run.map(|mut run| (self.checks.early(&mut run, &node), run)) {
                 Ok((true, run)) => {
                     node.say();

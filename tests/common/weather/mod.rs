@@ -10,6 +10,7 @@ use super::link::Link;
 pub(crate) use book::Book;
 use converse::converse;
 use fastrand::Rng;
+#[allow(unused_imports, reason = "chaos alone looks at the runs")]
 pub(crate) use runs::{is_forbidden, is_unwanted, posted, text_of};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
