@@ -1,6 +1,7 @@
 //! What cannot be delivered is kept on disk, and delivered later: by the same client, the next one, or another
 //! process.
 
+mod bad_moments;
 #[path = "../common/mod.rs"]
 mod common;
 mod files;

@@ -227,7 +227,16 @@ impl Spool {
         // Whoever wants to keep something does not wait for this.
         let catalog = Arc::clone(&self.catalog);
         let listed = tokio::task::spawn_blocking(move || catalog.list()).await;
-        listed.ok().and_then(Result::ok).unwrap_or_default()
+        match listed {
+            Ok(Ok(listed)) => listed,
+            Ok(Err(reason)) if reason.kind() == io::ErrorKind::NotFound => Default::default(),
+            // It may be well again soon.
+            Ok(Err(reason)) => {
+                self.failed(&reason.to_string());
+                (Vec::new(), true)
+            }
+            Err(_) => (Vec::new(), true),
+        }
     }
 
     /// Takes a file for this client alone and reads it. One that nobody could send is set aside, and one that this client

@@ -41,20 +41,22 @@ impl Place {
             Err(reason) => return Err(reason.into()),
         }
         let inner: File = fs::openat(&self.0, name, DIRECTORY.union(OFlags::NOFOLLOW), Mode::empty())?.into();
-        if self.is_exposed()? && !user.is_trusted(inner.metadata()?.uid()) {
+        if self.is_exposed(user)? && !user.is_trusted(inner.metadata()?.uid()) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
         }
         Ok(Self(inner))
     }
 
-    fn is_exposed(&self) -> io::Result<bool> {
-        Ok(self.0.metadata()?.mode() & OPEN_TO_OTHERS != 0)
+    /// Whether others can put files into it. Whoever owns a directory can, whatever its mode is.
+    fn is_exposed(&self, user: User) -> io::Result<bool> {
+        let directory = self.0.metadata()?;
+        Ok(directory.mode() & OPEN_TO_OTHERS != 0 || !user.is_trusted(directory.uid()))
     }
 
     /// Whether what a file says may be sent. Where others can put files it has to be this user's or root's, and to have no
     /// second name: that may be a way to have a file sent which was meant for something else.
     pub(in super::super) fn trusts(&self, file: &Metadata, user: User) -> io::Result<bool> {
-        Ok(!self.is_exposed()? || (user.is_trusted(file.uid()) && file.nlink() == 1))
+        Ok(!self.is_exposed(user)? || (user.is_trusted(file.uid()) && file.nlink() == 1))
     }
 
     /// The names of the regular files; of those that are no text, none is this crate's.
