@@ -121,7 +121,7 @@ impl SpanProcessor for LangSmithSpanProcessor {
                         None => Box::new(span),
                     };
                     self.client.push_span(&pass, span, node, posted);
-                    self.client.push_root_ends(&pass, roots);
+                    self.client.push_root_ends(&pass, &roots);
                     if let Some(root) = new_root {
                         self.client.push_root(&pass, root);
                     }

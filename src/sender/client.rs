@@ -292,10 +292,10 @@ impl Client {
     }
 
     /// The traces of these roots, which went on with them, have ended.
-    pub(crate) fn push_root_ends(&self, pass: &Pass<'_>, roots: Vec<Arc<Node>>) {
+    pub(crate) fn push_root_ends(&self, pass: &Pass<'_>, roots: &[Arc<Node>]) {
         let Some(inner) = &self.inner else { return };
         for root in roots {
-            inner.push(pass, Work::RootEnd(root));
+            inner.push(pass, Work::RootEnd(Arc::clone(root)));
         }
     }
 
