@@ -378,14 +378,14 @@ impl Delivery {
 
     /// Whether a refusal may be about the compression: no run is named in it, and nothing that was compressed is known
     /// to have been accepted before, or since one lone run was sent first.
-    fn may_be_zstd(&self, piece: &Piece, words: &str, others_accepted: bool) -> bool {
+    pub(super) fn may_be_zstd(&self, piece: &Piece, words: &str, others_accepted: bool) -> bool {
         let works = self.transport.features.zstd_works.load(Ordering::Relaxed);
         let is_unknown = !works || (piece.batch.runs == 1 && !others_accepted);
         piece.batch.compressed && is_unknown && words.starts_with("400") && !names_a_run(words)
     }
 
     /// A piece was accepted.
-    fn learned_of_zstd(&self, piece: &Piece) {
+    pub(super) fn learned_of_zstd(&self, piece: &Piece) {
         if piece.batch.compressed {
             self.transport.features.zstd_works.store(true, Ordering::Relaxed);
         } else if piece.was_compressed {
