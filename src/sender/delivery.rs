@@ -308,7 +308,7 @@ impl Delivery {
                     return Outcome::Split { too_large: true, words };
                 }
                 // Some servers read no zstd and say just that the request is bad.
-                Answer::Refused { words } if self.may_be_zstd(piece, &words) => {
+                Answer::Refused { words } if self.may_be_zstd(batch, &words) => {
                     self.answered(pass, false);
                     return Outcome::Uncompressed;
                 }
@@ -377,12 +377,11 @@ impl Delivery {
     }
 
     /// Whether a refusal may be about the compression: no run is named in it, and nothing that was compressed is known
-    /// to have been accepted before. The server may have been replaced since then, so no lone run is given up for what
-    /// was said to it when it was compressed.
-    pub(super) fn may_be_zstd(&self, piece: &Piece, words: &str) -> bool {
-        let is_unknown = !self.transport.features.zstd_works.load(Ordering::Relaxed);
-        let is_last_chance = piece.batch.runs == 1;
-        piece.batch.compressed && (is_unknown || is_last_chance) && words.starts_with("400") && !names_a_run(words)
+    /// to have been accepted. One of many servers may read no zstd, so one run alone is never given up for what it was
+    /// told when it was compressed.
+    pub(super) fn may_be_zstd(&self, batch: &Batch, words: &str) -> bool {
+        let works = self.transport.features.zstd_works.load(Ordering::Relaxed);
+        batch.compressed && (!works || batch.runs == 1) && words.starts_with("400") && !names_a_run(words)
     }
 
     /// A piece was accepted.

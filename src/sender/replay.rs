@@ -243,7 +243,7 @@ impl Replay {
                     }
                 }
                 // What it was written for may have been another server, which did read zstd.
-                Answer::Refused { words } if self.delivery.may_be_zstd(&piece, &words) => {
+                Answer::Refused { words } if self.delivery.may_be_zstd(batch, &words) => {
                     plain(piece, &mut waiting, &mut sent);
                 }
                 Answer::TooLarge { words } | Answer::Refused { words } => {
