@@ -385,7 +385,7 @@ impl Delivery {
     }
 
     /// A piece was accepted.
-    fn learned_of_zstd(&self, piece: &Piece) {
+    pub(super) fn learned_of_zstd(&self, piece: &Piece) {
         if piece.batch.compressed {
             self.transport.features.zstd_works.store(true, Ordering::Relaxed);
         } else if piece.was_compressed {

@@ -7,6 +7,7 @@ mod records;
 use super::batch::Batch;
 use super::circuit::{Pass, Refused};
 use super::delivery::{Delivery, Hurry};
+use super::in_flight::Piece;
 use super::spool::{Request, Saved, Sent, Spool, Taken};
 use super::transport::Answer;
 use records::Records;
@@ -226,53 +227,58 @@ impl Replay {
     }
 
     async fn send_parts(&self, batch: Batch, mut sent: Sent, suspect: bool) -> (Sent, Option<Obstacle>) {
-        let mut waiting = vec![(batch, false)];
+        let level = self.delivery.level();
+        let mut waiting = vec![Piece::new(batch)];
         let mut refusals = 0;
-        while let Some((batch, was_cut)) = waiting.pop() {
-            let answer = self.delivery.transport.post(&batch).await;
+        while let Some(piece) = waiting.pop() {
+            let batch = &piece.batch;
+            let answer = self.delivery.transport.post(batch).await;
             let too_large = matches!(answer, Answer::TooLarge { .. });
             match answer {
                 Answer::Delivered { left_out } => {
                     self.spool.note_accepted();
                     self.delivery.note_left_out(left_out);
+                    self.delivery.learned_of_zstd(&piece);
                     sent.delivered_runs += batch.runs;
                     refusals = 0;
                 }
                 answer if suspect && is_about_all(&answer) && refusals < MOST_REFUSALS => {
                     refusals += 1;
-                    if let Some([first, second]) = batch.split(self.delivery.level()) {
-                        waiting.extend([(second, was_cut), (first, was_cut)]);
+                    if let Some([first, second]) = piece.halves(level) {
+                        waiting.extend([second, first]);
                     } else if sent.is_nothing() && waiting.is_empty() {
                         return (sent, Some(Obstacle::Suspect));
                     } else {
-                        sent.suspects.push((batch, self.spool.accepted()));
+                        sent.suspects.push((piece.batch, self.spool.accepted()));
                     }
                 }
-                Answer::Refused { words } if self.delivery.may_be_zstd(&batch, &words) => match batch.uncompressed() {
-                    Ok(batch) => waiting.push((batch, was_cut)),
-                    Err(_) => sent.refused.push(batch),
-                },
+                // What it was written for may have been another server, which did read zstd.
+                Answer::Refused { words } if self.delivery.may_be_zstd(batch, &words) => {
+                    plain(piece, &mut waiting, &mut sent);
+                }
                 Answer::TooLarge { words } | Answer::Refused { words } => {
-                    if let Some([first, second]) = batch.split(self.delivery.level()) {
-                        waiting.extend([(second, was_cut), (first, was_cut)]);
-                    } else if let Some(smaller) = (too_large && !was_cut).then(|| self.delivery.cut(&batch)).flatten() {
-                        waiting.push((smaller, true));
+                    if let Some([first, second]) = piece.halves(level) {
+                        waiting.extend([second, first]);
+                    } else if let Some(batch) =
+                        (too_large && !piece.was_cut).then(|| self.delivery.cut(batch)).flatten()
+                    {
+                        waiting.push(Piece { batch, was_cut: true, ..piece });
                     } else {
-                        self.delivery.tell_refused(&batch, &words);
-                        sent.refused.push(batch);
+                        self.delivery.tell_refused(batch, &words);
+                        sent.refused.push(piece.batch);
                     }
                 }
                 Answer::NoMultipart => {
                     self.delivery.transport.features.no_multipart();
-                    waiting.push((batch, was_cut));
+                    waiting.push(piece);
                 }
-                Answer::NoCompression => match batch.uncompressed() {
-                    Ok(batch) => waiting.push((batch, was_cut)),
-                    Err(_) => sent.refused.push(batch),
-                },
+                Answer::NoCompression => {
+                    self.delivery.transport.features.no_zstd();
+                    plain(piece, &mut waiting, &mut sent);
+                }
                 answer => {
-                    sent.left =
-                        std::iter::once(batch).chain(waiting.into_iter().rev().map(|(batch, _)| batch)).collect();
+                    waiting.push(piece);
+                    sent.left = waiting.into_iter().rev().map(|piece| piece.batch).collect();
                     return (sent, Some(Obstacle::Passing(answer)));
                 }
             }
@@ -313,6 +319,14 @@ impl Replay {
             }
         }
         Duration::ZERO
+    }
+}
+
+/// The same runs are to be sent without compression.
+fn plain(piece: Piece, waiting: &mut Vec<Piece>, sent: &mut Sent) {
+    match piece.batch.uncompressed() {
+        Ok(batch) => waiting.push(Piece { batch, was_compressed: true, ..piece }),
+        Err(_) => sent.refused.push(piece.batch),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What became of the runs, by the client's account, by the server's, and by what is on disk.
 
 use crate::common::eventually;
-use crate::common::weather::{is_forbidden, is_unwanted, Book, Weather};
+use crate::common::weather::book::Book;
+use crate::common::weather::runs::{is_forbidden, is_unwanted};
+use crate::common::weather::Weather;
 use crate::directory::Directory;
 use crate::{Disk, Life, BATCH, CONCURRENCY, LIVES, TENANTS};
 use opentelemetry_langsmith::{DropReason, SpoolStats, Stats};

@@ -1,6 +1,6 @@
 //! The directory that one client leaves to the next, and shares with that of another tenant.
 
-use crate::common::weather::{posted, text_of};
+use crate::common::weather::runs::{posted, text_of};
 use base64::prelude::{Engine, BASE64_STANDARD};
 use std::collections::HashSet;
 use std::fs;

@@ -1,6 +1,7 @@
-//! A hundred thousand spans of many threads, a server that misbehaves at random, clients that come and go over one
-//! directory for failed traces, and an account of every run: it was delivered exactly once, or it is counted under the
-//! reason why not, or it is on disk; and in the end none is there.
+//! A hundred thousand spans of many threads, a server that misbehaves at random, clients of two tenants that come and go over
+//! one directory for failed traces, and an account of every run: it was delivered exactly once, with its tenant's key, or it is
+//! counted under the reason why not, or it is on disk; and in the end none is there. The process forks amid it, and things
+//! that are no files turn up in the directory.
 //!
 //! Waits are short, so that a minute holds the weather of an hour. `CHAOS_SEED` repeats the weather of an earlier time; how
 //! the threads meet is new each time.

@@ -3,7 +3,7 @@
 use crate::common::judge::{status, taken, Judge, Seen, Verdict};
 use crate::common::{assert_adds_up, eventually, in_time, run, KEY, LONG};
 use opentelemetry_langsmith::{Client, Config, DropReason};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,30 @@ fn a_server_that_no_longer_reads_zstd() {
         }
         assert_eq!((judge.accepted().len(), client.stats().sent), (120, 120));
         assert!(!judge.seen().last().unwrap().compressed);
+        client.shutdown(LONG).unwrap();
+    });
+}
+
+/// One run is tried again meanwhile, and others that were sent as it is were accepted.
+#[test]
+fn a_server_that_is_replaced_between_two_tries() {
+    in_time(|| {
+        let judge = Judge::ruled(move |seen| {
+            static WAS_ANOTHER_TAKEN: AtomicBool = AtomicBool::new(false);
+            if !seen.plain.contains("tried again") {
+                WAS_ANOTHER_TAKEN.store(true, Ordering::SeqCst);
+                taken()
+            } else if WAS_ANOTHER_TAKEN.load(Ordering::SeqCst) {
+                reads_no_zstd(400)(seen)
+            } else {
+                status(503, "not now")
+            }
+        });
+        let client = Client::new(config(&judge).with_batch_runs(1)).unwrap();
+        client.submit(run("tried again".into(), 10)).unwrap();
+        eventually("it is tried", || !judge.seen().is_empty());
+        sends(&client, 1);
+        assert_eq!((judge.accepted().len(), client.stats().sent), (2, 2), "{:?}", client.stats());
         client.shutdown(LONG).unwrap();
     });
 }

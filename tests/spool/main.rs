@@ -9,6 +9,7 @@ mod hostile;
 mod killed;
 mod locks;
 mod memory;
+mod no_zstd;
 mod outage;
 mod quarantine;
 mod refused;

@@ -144,7 +144,7 @@ impl Head {
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => head.length = value.trim().parse().map_err(io::Error::other)?,
                 "content-encoding" => head.is_compressed = value.trim() == "zstd",
-                "x-api-key" => head.key = value.trim().to_owned(),
+                "x-api-key" => value.trim().clone_into(&mut head.key),
                 _ => {}
             }
         }

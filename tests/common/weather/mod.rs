@@ -1,17 +1,15 @@
 //! A server that misbehaves at random, and keeps the book on every run: which ones it has stored, and whose storing it has
 //! told the client. It goes away and comes back on the same port, and its book stays.
 
-mod book;
+pub(crate) mod book;
 mod converse;
 mod fate;
-mod runs;
+pub(crate) mod runs;
 
 use super::link::Link;
-pub(crate) use book::Book;
+use book::Book;
 use converse::converse;
 use fastrand::Rng;
-#[allow(unused_imports, reason = "chaos alone looks at the runs")]
-pub(crate) use runs::{is_forbidden, is_unwanted, posted, text_of};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
