@@ -1,8 +1,10 @@
 //! Getting one batch to the server: tries, waits, splits. What waits on disk is tried again in `replay`.
 
+mod blame;
+
 use super::advice;
 use super::batch::Batch;
-use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect, LAST_PROBES};
+use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect};
 use super::concurrency::Slot;
 use super::in_flight::{Flight, Piece, Refusal};
 use super::notice::{Notice, Notices};
@@ -63,11 +65,6 @@ enum Outcome {
     Suspected(Refusal),
     Uncompressed,
 }
-
-/// A piece that fails so often while others are accepted is sent in parts.
-const FAILURES: u32 = 4;
-/// One run is given up when it, and what it was a part of, was refused so often while others were accepted.
-const REFUSALS: u32 = 3;
 
 impl Delivery {
     pub(crate) fn new(
@@ -271,28 +268,17 @@ impl Delivery {
         let mut tries = 0;
         let mut accepted = None;
         let mut hurry = self.hurry.clone();
-        let Piece { batch, refusal, refusals, .. } = piece;
+        let batch = &piece.batch;
         loop {
-            let suspect = refusal.as_ref().map(|refusal| refusal.suspect);
+            let suspect = piece.refusal.as_ref().map(|refusal| refusal.suspect);
             let (pass, slot) = match self.leave(&mut patience, suspect, &mut hurry).await {
                 Ok(leave) => leave,
                 Err(reason) => return Outcome::GivenUp(reason),
             };
             let flushes = pass.flushes;
-            if let Some(refusal) = refusal {
-                // Its halves tell more. And when others are accepted, it is to blame.
-                let is_proven = pass.accepted > refusal.accepted && *refusals >= REFUSALS;
-                if batch.runs > 1 || is_proven {
-                    return Outcome::Split { too_large: false, words: refusal.words.clone() };
-                }
-                if refusal.last_times >= LAST_PROBES {
-                    return Outcome::GivenUp(DropReason::Unauthorized);
-                }
-            }
-            // A server that fails at this batch alone may do so because of one run.
-            let accepted = *accepted.get_or_insert(pass.accepted);
-            if tries >= FAILURES && batch.runs > 1 && pass.accepted > accepted {
-                return Outcome::Split { too_large: false, words: self.notices.last_failure().unwrap_or_default() };
+            let before = *accepted.get_or_insert(pass.accepted);
+            if let Some(outcome) = self.is_to_blame(piece, pass.accepted, before, tries) {
+                return outcome;
             }
             let answer = self.transport.post(batch).await;
             drop(slot);
@@ -347,7 +333,7 @@ impl Delivery {
                     continue;
                 }
                 Answer::Unauthorized { status, words } => {
-                    return Outcome::Suspected(self.suspected(pass, piece, status, words));
+                    return Outcome::Suspected(self.suspected(pass, piece, status, &words));
                 }
                 Answer::RateLimited { words, after } => {
                     self.rate_limited(pass, &words, after, tries);
@@ -376,24 +362,6 @@ impl Delivery {
         }
     }
 
-    /// Whether a refusal may be about the compression: no run is named in it, and nothing that was compressed is known
-    /// to have been accepted. One of many servers may read no zstd, so one run alone is never given up for what it was
-    /// told when it was compressed.
-    pub(super) fn may_be_zstd(&self, batch: &Batch, words: &str) -> bool {
-        let works = self.transport.features.zstd_works.load(Ordering::Relaxed);
-        batch.compressed && (!works || batch.runs == 1) && words.starts_with("400") && !names_a_run(words)
-    }
-
-    /// A piece was accepted.
-    pub(super) fn learned_of_zstd(&self, piece: &Piece) {
-        if piece.batch.compressed {
-            self.transport.features.zstd_works.store(true, Ordering::Relaxed);
-        } else if piece.was_compressed {
-            // As it was, it had been refused.
-            self.transport.features.no_zstd();
-        }
-    }
-
     /// The server speaks to us.
     pub(super) fn answered(&self, pass: Pass<'_>, success: bool) {
         let recovered = success && self.circuit.failing_since().is_some();
@@ -401,23 +369,6 @@ impl Delivery {
         let closed = pass.answered(success);
         if (recovered && self.notices.outage_is_over()) || closed {
             self.notices.info(format!("{} takes runs again", self.endpoint));
-        }
-    }
-
-    /// The key or the workspace is refused for everybody, or this piece for what it says.
-    fn suspected(&self, pass: Pass<'_>, piece: &Piece, status: u16, words: String) -> Refusal {
-        let (times, last_times) = piece.refusal.as_ref().map_or((0, 0), |refusal| (refusal.times, refusal.last_times));
-        let refused = Refused { status, runs: piece.batch.runs, suspected: piece.refusal.is_some() };
-        let flushes = pass.flushes;
-        let (wait, accepted) = self.unauthorized(pass, refused, &words, times);
-        let refusals = piece.refusals + 1;
-        let is_decided = piece.batch.runs > 1 || refusals >= REFUSALS;
-        Refusal {
-            suspect: Suspect { until: Instant::now() + wait, flushes, accepted: is_decided.then_some(accepted) },
-            words: format!("{status}: {words}"),
-            accepted,
-            times: times + 1,
-            last_times: last_times + u32::from(self.hurry.borrow().last),
         }
     }
 
@@ -501,10 +452,4 @@ impl Delivery {
         self.tell_cut(&cut);
         batch.of_one(&cut.body, self.level)
     }
-}
-
-/// Whether an answer says which run it is about.
-fn names_a_run(words: &str) -> bool {
-    let mut ids = words.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
-    ids.any(|id| id.len() == 36 && id.parse::<RunId>().is_ok())
 }

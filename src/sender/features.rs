@@ -12,6 +12,9 @@ pub(crate) struct Feature {
     missing_until: AtomicU64,
 }
 
+/// However short intervals are configured to be: what was tried in vain is not tried again at once.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// What all deliveries know of the server.
 #[derive(Debug)]
 pub(crate) struct Features {
@@ -48,7 +51,7 @@ impl Features {
             zstd: Feature::new(),
             zstd_works: AtomicBool::new(false),
             ask: AtomicBool::new(false),
-            time,
+            time: time.max(SHORTEST),
         }
     }
 

@@ -42,7 +42,7 @@ impl Info {
 
 /// A number of things, also where it is written as `100.0`.
 fn whole(number: &Value) -> Option<u64> {
-    const EXACT: f64 = (1_u64 << 53) as f64;
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
     let from_float = |number: f64| (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64);
     number.as_u64().or_else(|| number.as_f64().and_then(from_float))

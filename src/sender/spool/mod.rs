@@ -244,13 +244,11 @@ impl Spool {
     pub(crate) async fn take(&self, name: String) -> Option<(Taken, Saved)> {
         let catalog = Arc::clone(&self.catalog);
         let read = tokio::task::spawn_blocking(move || {
-            let taken = match catalog.directory.take(&name) {
-                Ok(taken) => taken?,
-                Err(_) => {
-                    catalog.skip(&name, "something else has the name that a file gets while it is sent, `….taken`");
-                    return None;
-                }
+            let Ok(taken) = catalog.directory.take(&name) else {
+                catalog.skip(&name, "something else has the name that a file gets while it is sent, `….taken`");
+                return None;
             };
+            let taken = taken?;
             let saved = match taken.read(catalog.largest_file()) {
                 Ok(Some(content)) => file::read(content, &catalog.destination, catalog.largest_body),
                 Ok(None) => Err(Unfit::TooLarge),
