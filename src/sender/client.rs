@@ -388,6 +388,19 @@ impl Inner {
         let start = Instant::now();
         self.queue.close();
         self.queue.wait_for_pushes(start + timeout / PUSHING_PART);
+        self.push_open();
+        self.wait_for(timeout.saturating_sub(start.elapsed()), true)
+    }
+
+    /// The same without a wait, for whoever is waited for by the sender.
+    fn end_unattended(&self, timeout: Duration) {
+        self.queue.close();
+        self.push_open();
+        let deadline = Instant::now() + timeout;
+        self.queue.push_flush(Flush { last: true, impatient: false, deadline, reply: Box::new(drop) });
+    }
+
+    fn push_open(&self) {
         let open = self.live.as_ref().map(|live| live.take_open(SystemTime::now())).unwrap_or_default();
         for Opened { span, node, posted, roots } in open {
             self.queue.push_last(Work::Placed(Placed::new(span, node, true, posted)));
@@ -395,7 +408,6 @@ impl Inner {
                 self.queue.push_last(Work::RootEnd(root));
             }
         }
-        self.wait_for(timeout.saturating_sub(start.elapsed()), true)
     }
 
     /// Whether this thread may wait for the sender's.
@@ -449,7 +461,11 @@ impl Drop for Inner {
             std::mem::forget((Arc::clone(&self.queue), self.live.clone()));
         } else if !self.shut_down.load(Ordering::SeqCst) {
             // A drop has nobody to answer to.
-            let _ = self.end(if is_inside() { Duration::ZERO } else { DROP_TIMEOUT });
+            if is_inside() {
+                self.end_unattended(DROP_TIMEOUT);
+            } else {
+                let _ = self.end(DROP_TIMEOUT);
+            }
         }
     }
 }

@@ -45,6 +45,27 @@ fn a_payload_that_panics_when_it_is_dropped() {
     });
 }
 
+/// The last one goes where nobody may wait for what is left.
+#[test]
+fn the_last_client_is_dropped_in_a_hook() {
+    in_time(|| {
+        let server = server();
+        let client = Arc::new(Mutex::new(None::<Client>));
+        let within = Arc::clone(&client);
+        let config = config(&server).with_on_run(move |_| {
+            drop(within.lock().unwrap().take());
+            OnRun::Keep
+        });
+        let own = Client::new(config).unwrap();
+        *client.lock().unwrap() = Some(own.clone());
+        for number in 0..3 {
+            own.submit(run(number.to_string(), 10)).unwrap();
+        }
+        drop(own);
+        assert!(server.wait_for_runs(3, LONG));
+    });
+}
+
 /// It would wait for itself.
 #[test]
 fn a_hook_that_flushes_or_shuts_down() {

@@ -153,7 +153,7 @@ impl Directory {
     /// Takes a file, unless somebody else has it.
     ///
     /// # Errors
-    /// Something else has the name that it would get.
+    /// It cannot have the name that it would get.
     pub(super) fn take(self: &Arc<Self>, name: &str) -> io::Result<Option<Taken>> {
         let opened = self.place().and_then(|place| self.open_file(&place, name).map(|file| (place, file)));
         let Ok((place, file)) = opened else { return Ok(None) };
@@ -166,7 +166,10 @@ impl Directory {
         // Who had it before may have removed it before the lock was free.
         match place.rename(name, &place, &taken(name)) {
             Ok(()) => {}
-            Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => return Err(reason),
+            // That will not be otherwise soon: it is in use, or too long.
+            Err(reason) if matches!(reason.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidFilename) => {
+                return Err(reason);
+            }
             Err(_) => return Ok(None),
         }
         let taken = Taken { file, directory: Arc::clone(self), name: name.to_owned(), settled: false };

@@ -245,7 +245,7 @@ impl Spool {
         let catalog = Arc::clone(&self.catalog);
         let read = tokio::task::spawn_blocking(move || {
             let Ok(taken) = catalog.directory.take(&name) else {
-                catalog.skip(&name, "something else has the name that a file gets while it is sent, `….taken`");
+                catalog.skip(&name, "it cannot be called `….taken` while it is sent: the name is in use, or too long");
                 return None;
             };
             let taken = taken?;

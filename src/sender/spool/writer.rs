@@ -16,10 +16,39 @@ const RECENT_TIMES: u32 = 20;
 pub(super) struct Writer {
     pub(super) directory: Arc<Directory>,
     budget: u64,
-    /// The bytes in it, and until when that is believed.
-    used: Option<(Instant, u64)>,
+    used: Used,
+    /// The same of the directory for what was refused.
+    rejected_used: Used,
     /// Microseconds in the name of the last file: names say in which order files were written.
     last_stamp: u128,
+}
+
+/// The bytes in a directory, and until when that is believed.
+#[derive(Debug, Default)]
+struct Used(Option<(Instant, u64)>);
+
+impl Used {
+    fn bytes(&mut self, place: &Place) -> io::Result<u64> {
+        let now = Instant::now();
+        if let Some((_, used)) = self.0.filter(|(until, _)| now < *until) {
+            return Ok(used);
+        }
+        let used = directory::bytes(place)?;
+        self.0 = Some((now + RECENT.max(now.elapsed() * RECENT_TIMES), used));
+        Ok(used)
+    }
+
+    fn grow(&mut self, size: u64) {
+        self.0 = self.0.map(|(until, used)| (until, used + size));
+    }
+
+    fn shrink(&mut self, size: u64) {
+        self.0 = self.0.map(|(until, used)| (until, used.saturating_sub(size)));
+    }
+
+    fn forget(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// Why a file was not written.
@@ -38,7 +67,7 @@ impl From<io::Error> for NotWritten {
 
 impl Writer {
     pub(super) fn new(directory: Arc<Directory>, budget: u64) -> Self {
-        Self { directory, budget, used: None, last_stamp: 0 }
+        Self { directory, budget, used: Used::default(), rejected_used: Used::default(), last_stamp: 0 }
     }
 
     /// Writes a file and says what it is called. It has its name when it is complete, so whatever ends
@@ -47,12 +76,12 @@ impl Writer {
     pub(super) fn write(&mut self, content: &[u8], durable: bool) -> Result<String, NotWritten> {
         let place = self.directory.place_to_write()?;
         let size = content.len() as u64;
-        if self.used(&place)? + size > self.budget {
+        if self.used.bytes(&place)? + size > self.budget {
             return Err(NotWritten::Full);
         }
         let name = self.next_name();
         write_whole(&place, &name, content, durable)?;
-        self.grow(size);
+        self.used.grow(size);
         Ok(name)
     }
 
@@ -62,25 +91,28 @@ impl Writer {
         let place = self.directory.place_to_write()?;
         let name = beside(taken.name());
         write_whole(&place, &name, content, true)?;
-        self.grow(content.len() as u64);
+        self.used.grow(content.len() as u64);
         Ok(name)
     }
 
     /// A file that was written after all is of no use.
     pub(super) fn unwrite(&mut self, name: &str) {
         let _ = self.directory.place().and_then(|place| place.remove(name));
-        self.used = None;
+        self.used.forget();
     }
 
     /// Writes what was refused to where somebody may look at it, and says what it is called.
     pub(super) fn write_rejected(&mut self, content: &[u8]) -> io::Result<String> {
         let rejected = self.rejected(content.len() as u64)?;
         let name = self.next_name();
-        write_whole(&rejected, &name, content, false).map(|()| name)
+        write_whole(&rejected, &name, content, false)?;
+        self.rejected_used.grow(content.len() as u64);
+        Ok(name)
     }
 
     pub(super) fn unwrite_rejected(&mut self, name: &str) {
         let _ = self.rejected(0).and_then(|rejected| rejected.remove(name));
+        self.rejected_used.forget();
     }
 
     /// A taken file was delivered, or its content is elsewhere.
@@ -93,7 +125,7 @@ impl Writer {
             removed => removed?,
         }
         taken.settled();
-        self.shrink(size);
+        self.used.shrink(size);
         Ok(())
     }
 
@@ -108,7 +140,8 @@ impl Writer {
         match moved {
             Ok(()) => {
                 taken.settled();
-                self.shrink(size);
+                self.used.shrink(size);
+                self.rejected_used.grow(size);
             }
             Err(_) => taken.put_back(),
         }
@@ -116,30 +149,12 @@ impl Writer {
     }
 
     /// The directory for what was refused, if it has room. It may hold as much as this one.
-    fn rejected(&self, size: u64) -> io::Result<Place> {
+    fn rejected(&mut self, size: u64) -> io::Result<Place> {
         let rejected = self.directory.place_to_write()?.inner(REJECTED, self.directory.user())?;
-        if directory::bytes(&rejected)? + size > self.budget {
+        if self.rejected_used.bytes(&rejected)? + size > self.budget {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(rejected)
-    }
-
-    fn used(&mut self, place: &Place) -> io::Result<u64> {
-        let now = Instant::now();
-        if let Some((_, used)) = self.used.filter(|(until, _)| now < *until) {
-            return Ok(used);
-        }
-        let used = directory::bytes(place)?;
-        self.used = Some((now + RECENT.max(now.elapsed() * RECENT_TIMES), used));
-        Ok(used)
-    }
-
-    fn grow(&mut self, size: u64) {
-        self.used = self.used.map(|(until, used)| (until, used + size));
-    }
-
-    fn shrink(&mut self, size: u64) {
-        self.used = self.used.map(|(until, used)| (until, used.saturating_sub(size)));
     }
 
     fn next_name(&mut self) -> String {
