@@ -115,8 +115,8 @@ fn a_refused_run_is_set_aside_alone() {
         client.flush(LONG).unwrap();
         assert_eq!(client.spool().waiting, 1);
         let [refused, fine] = [|| Fault::status(400), || Fault::ok()];
-        // The whole; the first half; the second half, and that one by one.
-        server.respond([refused(), fine(), refused(), fine(), refused()]);
+        // The whole, and that without compression; the first half; the second half, and that one by one.
+        server.respond([refused(), refused(), fine(), refused(), fine(), refused()]);
         eventually("the file is gone", || client.spool().waiting == 0);
         let stats = client.stats();
         assert_eq!((stats.sent, stats.dropped(DropReason::Refused), stats.spooled), (3, 1, 0), "{stats:?}");
