@@ -90,12 +90,12 @@ impl Flight {
 
     /// Counts the memory that it takes now.
     fn count(&mut self) {
-        self.share.set(self.bytes() + BESIDE);
+        self.share.set(self.bytes());
     }
 
     /// The memory that it takes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.batch.body.len()).sum()
+    fn bytes(&self) -> usize {
+        BESIDE + self.pieces.iter().map(|piece| piece.batch.body.len()).sum::<usize>()
     }
 
     /// What is to be delivered next; it stays here until it is known what became of it.

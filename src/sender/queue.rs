@@ -331,7 +331,12 @@ impl Queue {
     /// How much may wait here: what the sender holds is not left for that.
     #[inline]
     fn room(&self) -> usize {
-        self.byte_limit.saturating_sub(self.bytes.0.held.load(Ordering::Relaxed))
+        self.byte_limit.saturating_sub(self.held_bytes())
+    }
+
+    /// What the sender holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.0.held.load(Ordering::Relaxed)
     }
 
     /// The sender, or something of its, holds `after` bytes where it held `before`.

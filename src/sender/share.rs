@@ -15,6 +15,10 @@ impl Share {
         Self { queue, bytes: 0 }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// So many it is now.
     pub(super) fn set(&mut self, bytes: usize) {
         if bytes != self.bytes {

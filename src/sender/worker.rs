@@ -35,14 +35,15 @@ use tokio::task::JoinSet;
 
 /// After so many runs the network gets its turn.
 const TURN: usize = 64;
-/// So many bytes of work that is done may count as waiting until the turn is over.
+/// So many bytes of work that is done, and no more than this part of the queue's, may count as waiting until the turn
+/// is over.
 const RELEASE: usize = 64 << 10;
+const RELEASE_PART: usize = 16;
 /// How long requests may keep failing before an impatient flush is answered.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A batch that fills up, posts that are kept back and spans that are watched each take this part of the queue's bytes
-/// at the most, but no batch has to be smaller than that.
+/// at the most.
 const BATCH_PART: usize = 8;
-const SMALL_BATCH: usize = 32 << 10;
 /// And so do spans that wait for their parents, and traces that are not decided.
 const HELD_PART: usize = 2;
 const TAIL_PART: usize = 4;
@@ -50,8 +51,8 @@ const TAIL_PART: usize = 4;
 const LOOK: Duration = Duration::from_millis(500);
 /// How soon it looks again whether spans that are still open have room.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Finished batches that wait for their turn may take this part of the queue's bytes; then the
-/// queue is left to fill up.
+/// Finished batches may take this part of the queue's bytes when some wait for their turn; then the queue is left to
+/// fill up.
 const BACKLOG_PART: usize = 4;
 
 pub(crate) struct Worker {
@@ -68,6 +69,7 @@ pub(crate) struct Worker {
     flush_interval: Duration,
     concurrency: usize,
     backlog_limit: usize,
+    release: usize,
     /// A batch with so many bytes is finished, though more might go into a request.
     batch_bytes: usize,
     /// The memory of what is held here, without batches that are finished.
@@ -96,7 +98,6 @@ pub(crate) struct Worker {
     /// Updates in the batch have their posts on disk.
     follows_disk: bool,
     backlog: VecDeque<Flight>,
-    backlog_bytes: usize,
     under_way: usize,
     /// Numbers of the batches that are not done.
     unfinished: BTreeSet<u64>,
@@ -169,7 +170,8 @@ impl Worker {
             flush_interval: config.flush_interval,
             concurrency: config.concurrency,
             backlog_limit: config.queue_bytes / BACKLOG_PART,
-            batch_bytes: (config.queue_bytes / BATCH_PART).max(SMALL_BATCH),
+            release: RELEASE.min(config.queue_bytes / RELEASE_PART),
+            batch_bytes: config.queue_bytes / BATCH_PART,
             share,
             held: Held::new(config.rules(), config.held.bytes.min(config.queue_bytes / HELD_PART), config.held.time),
             watch: None,
@@ -186,7 +188,6 @@ impl Worker {
             due: None,
             follows_disk: false,
             backlog: VecDeque::new(),
-            backlog_bytes: 0,
             under_way: 0,
             unfinished: BTreeSet::new(),
             flights: JoinSet::new(),
@@ -280,12 +281,12 @@ impl Worker {
         let mut more = true;
         for _ in 0..TURN / Hand::SIZE {
             // What a flush waits for is taken even when there is much to send already.
-            let is_enough = self.backlog_bytes > self.backlog_limit && !self.queue.has_flush();
+            let is_enough = self.is_full() && !self.queue.has_flush();
             more = !is_enough && self.hand.fill();
             while let Some(work) = self.hand.next() {
                 bytes += work.bytes();
                 self.take(work);
-                if bytes >= RELEASE {
+                if bytes >= self.release {
                     self.count();
                     self.queue.release(std::mem::take(&mut bytes));
                 }
@@ -297,6 +298,11 @@ impl Worker {
         self.count();
         self.queue.release(bytes);
         more
+    }
+
+    /// Finished batches wait for their turn, and take as much memory, with those that are on their way, as they may.
+    fn is_full(&self) -> bool {
+        !self.backlog.is_empty() && self.queue.held_bytes().saturating_sub(self.share.bytes()) > self.backlog_limit
     }
 
     /// Counts the memory of what is held here now. It is done before what came in is released, so that nothing is ever
@@ -328,7 +334,7 @@ impl Worker {
 
     /// Sleeps until there is something to do.
     async fn wait(&mut self) {
-        let full = self.backlog_bytes > self.backlog_limit;
+        let full = self.is_full();
         let watched = self.watch.as_ref().and_then(Watch::deadline);
         if !full && !self.queue.rest(self.due.is_some() || watched.is_some()) {
             return;

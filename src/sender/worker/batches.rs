@@ -75,7 +75,6 @@ impl Worker {
             return;
         }
         let batch = self.batch.finish(self.delivery.transport.features.zstd.is_there());
-        self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
         let (queue, done) = (Arc::clone(&self.queue), self.done.0.clone());
         let mut flight = Flight::new(self.next_number, batch, queue, done);
@@ -112,7 +111,6 @@ impl Worker {
 
     pub(super) fn see_off(&mut self, flight: Flight) {
         self.under_way += 1;
-        self.backlog_bytes -= flight.bytes();
         let delivery = Arc::clone(&self.delivery);
         self.flights.spawn(async move {
             if flight.to_disk {
@@ -127,7 +125,7 @@ impl Worker {
     /// fill up.
     pub(super) fn spill(&mut self) {
         let Some(spool) = self.delivery.spool.clone() else { return };
-        while self.backlog_bytes > self.backlog_limit
+        while self.is_full()
             && self.under_way < self.concurrency + SPILLS
             && self.delivery.circuit.failing_since().is_some()
             && !spool.is_full()
