@@ -128,17 +128,34 @@ impl Batch {
         Ok(Self { body: self.raw()?.into(), compressed: false, ..*self })
     }
 
-    /// Two batches of half the runs each; `None` when there is one run or none.
-    pub(crate) fn split(&self, level: Option<i32>) -> Option<[Self; 2]> {
+    /// Batches of its runs: two halves or, with `scouts`, some of one run each and one of the rest. `None` when there is
+    /// one run or none.
+    pub(crate) fn split(&self, scouts: usize, level: Option<i32>) -> Option<Vec<Self>> {
         let raw = self.raw().ok()?;
         let parts = multipart::read(&raw)?;
         let runs = multipart::by_run(&parts);
         if runs.len() < 2 {
             return None;
         }
-        let (first, second) = runs.split_at(runs.len() / 2);
         let level = level.filter(|_| self.compressed);
-        Some([first, second].map(|runs| Self::of_parts(&raw, runs.iter().copied().flatten(), runs.len() as u64, level)))
+        let of = |runs: &[&[Part]]| Self::of_parts(&raw, runs.iter().copied().flatten(), runs.len() as u64, level);
+        let singles = scouts.min(runs.len() - 1);
+        let (first, rest) = runs.split_at(if singles > 0 { singles } else { runs.len() / 2 });
+        let mut batches: Vec<_> = first.chunks(if singles > 0 { 1 } else { first.len() }).map(of).collect();
+        batches.push(of(rest));
+        Some(batches)
+    }
+
+    /// Whether a text has the id of one of its runs in it.
+    pub(crate) fn is_named_in(&self, text: &str) -> bool {
+        let ids = text.split(|c: char| !c.is_ascii_hexdigit() && c != '-').filter(|id| id.len() == 36);
+        let mut ids = ids.peekable();
+        if ids.peek().is_none() {
+            return false;
+        }
+        let Ok(raw) = self.raw() else { return false };
+        let parts = multipart::read(&raw).unwrap_or_default();
+        ids.any(|id| parts.iter().any(|part| part.id.eq_ignore_ascii_case(id)))
     }
 
     /// A batch of the given raw body, which stands for this one's run, compressed if this one is.

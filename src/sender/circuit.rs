@@ -15,9 +15,11 @@ use tokio::time::{sleep_until, Instant};
 
 /// A key that has worked may be refused by mistake: so often the last flush has it tried.
 pub(super) const LAST_PROBES: u32 = 3;
-/// When so many batches in a row were refused, it is not about what they say.
-const REFUSED_BATCHES: u32 = 3;
-/// When requests were refused for so long and none was accepted, somebody has to be told.
+/// When so many single runs in a row were refused, it is not about what they say: the second where others were
+/// accepted before.
+const REFUSED_RUNS: [u32; 2] = [3, 10];
+/// When requests were refused for so long and none was accepted, somebody has to be told. So long a key that was
+/// accepted is believed to be good.
 const REFUSED_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -39,7 +41,8 @@ struct State {
     limited_since: Option<Instant>,
     /// How many requests were accepted.
     accepted: u64,
-    /// Batches that were refused since then, each counted once.
+    accepted_at: Option<Instant>,
+    /// Single runs that were refused since then, each counted once.
     refused: u32,
     /// Requests that are not answered.
     under_way: u32,
@@ -47,6 +50,13 @@ struct State {
     waiting: u32,
     /// Those among them whose batches were not refused before.
     waiting_unsuspected: u32,
+}
+
+impl State {
+    /// What was refused in a row may have been refused for what it says.
+    fn may_be_content(&self) -> bool {
+        self.refused < REFUSED_RUNS[usize::from(self.accepted > 0)]
+    }
 }
 
 #[derive(Debug)]
@@ -104,6 +114,8 @@ pub(crate) struct Refused {
     pub(crate) runs: u64,
     /// The same batch was refused before.
     pub(crate) suspected: bool,
+    /// There are other parts of the batch that it is a part of.
+    pub(crate) has_siblings: bool,
 }
 
 /// What a 401 or a 403 has done.
@@ -179,6 +191,7 @@ impl Circuit {
         let accepted = state.accepted;
         let pass = |probe| Look::Go(Pass { circuit: self, probe, flushes: hurry.flushes, accepted });
         let now = Instant::now();
+        let may_be_content = state.may_be_content();
         let Some(hold) = &mut state.hold else {
             let Some(suspect) = suspect else { return pass(false) };
             let is_decided = suspect.accepted.is_some_and(|before| accepted > before);
@@ -205,7 +218,7 @@ impl Circuit {
         let flaky = accepted > 0 && is_refused;
         let again = open && hurry.last && hold.refusals < if flaky { LAST_PROBES } else { 1 };
         // Whether the key is refused, or what some batches say, is found out by others soon.
-        let is_news = is_refused && suspect.is_none() && state.refused < REFUSED_BATCHES;
+        let is_news = is_refused && suspect.is_none() && may_be_content;
         let until = match (asked, again || is_news) {
             (true, _) => now,
             (false, true) => hold.again.min(hold.until),
@@ -261,6 +274,7 @@ impl Pass<'_> {
                 state.failing_since = None;
                 state.limited_since = None;
                 state.accepted += 1;
+                state.accepted_at = Some(Instant::now());
                 state.refused = 0;
             }
             // What was sent before the hold began says nothing about it.
@@ -300,7 +314,7 @@ impl Pass<'_> {
 
     /// A 401 or a 403. It is about the key or the workspace, or about what one batch says.
     ///
-    /// A 401 is about the key. So is a 403 that several batches got in a row, or the only one there is while none was
+    /// A 401 is about the key. So is a 403 that several single runs got in a row, or the only one there is while none was
     /// ever accepted.
     pub(crate) fn refused(self, refused: Refused, wait: Duration, advice: impl FnOnce() -> String) -> Refusal {
         let mut opens = false;
@@ -312,14 +326,19 @@ impl Pass<'_> {
             if accepted > self.accepted {
                 return false;
             }
-            let since = state.failing_since.get_or_insert_with(Instant::now);
-            state.refused += if refused.status == 401 { REFUSED_BATCHES } else { u32::from(!refused.suspected) };
-            let is_alone = refused.runs == 1 && state.under_way == 1 && state.waiting == 0;
+            let since = *state.failing_since.get_or_insert_with(Instant::now);
+            let is_one = refused.runs <= 1;
+            state.refused += match refused.status {
+                401 => REFUSED_RUNS[1],
+                _ => u32::from(is_one && !refused.suspected),
+            };
+            let is_alone = is_one && !refused.has_siblings && state.under_way == 1 && state.waiting == 0;
+            let is_good = state.accepted_at.is_some_and(|at| at.elapsed() < REFUSED_TIME);
             opens = state.hold.as_ref().is_some_and(|hold| hold.open.is_some())
-                || state.refused >= REFUSED_BATCHES
+                || !state.may_be_content()
                 || (is_alone && accepted == 0)
                 || since.elapsed() >= REFUSED_TIME;
-            holds = self.probe || !refused.suspected;
+            holds = !is_good && (self.probe || !refused.suspected);
             false
         });
         let open = opens.then(|| Open { reason: DropReason::Unauthorized, advice: advice() });

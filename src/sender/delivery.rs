@@ -2,6 +2,7 @@
 
 mod blame;
 
+use self::blame::{Split, FAILURES};
 use super::advice;
 use super::batch::Batch;
 use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect};
@@ -33,6 +34,8 @@ pub(crate) struct Delivery {
     notices: Notices,
     /// Batches that were refused and wait for others to be accepted.
     suspended: AtomicUsize,
+    /// Batches that the server failed at, and that wait for their next try.
+    failing: AtomicUsize,
     /// Whether the endpoint takes anything.
     pub(crate) circuit: Circuit,
     hurry: watch::Receiver<Hurry>,
@@ -57,10 +60,7 @@ enum Outcome {
     Delivered,
     GivenUp(DropReason),
     /// Something in it is not accepted: it is sent in parts.
-    Split {
-        too_large: bool,
-        words: String,
-    },
+    Split(Split),
     /// Something in it may be the reason, or the key is.
     Suspected(Refusal),
     Uncompressed,
@@ -83,6 +83,7 @@ impl Delivery {
             queue,
             notices,
             suspended: AtomicUsize::new(0),
+            failing: AtomicUsize::new(0),
             circuit: Circuit::new(config.retry.probe_interval, config.retry.deadline),
             hurry,
             on_drop: config.on_drop.clone(),
@@ -117,15 +118,16 @@ impl Delivery {
                 Outcome::GivenUp(reason) => self.keep_or_give_up(&mut flight, reason, &piece.batch).await,
                 Outcome::Suspected(refusal) => flight.suspect(refusal),
                 Outcome::Uncompressed => match piece.batch.uncompressed() {
-                    Ok(batch) => flight.replace([Piece { batch, was_compressed: true, ..piece }]),
+                    Ok(batch) => flight.replace(vec![Piece { batch, was_compressed: true, ..piece }]),
                     Err(_) => self.give_up(&mut flight, DropReason::Refused),
                 },
-                Outcome::Split { too_large, words } => {
-                    if let Some(halves) = piece.halves(self.level) {
-                        flight.replace(halves);
+                Outcome::Split(Split { too_large, scouts, failures, words }) => {
+                    let piece = Piece { failures, refusals: piece.refusals + u32::from(scouts > 0), ..piece };
+                    if let Some(parts) = piece.split(scouts, self.level) {
+                        flight.replace(parts);
                     } else if let Some(batch) = (too_large && !piece.was_cut).then(|| self.cut(&piece.batch)).flatten()
                     {
-                        flight.replace([Piece { batch, was_cut: true, ..piece }]);
+                        flight.replace(vec![Piece { batch, was_cut: true, ..piece }]);
                     } else {
                         self.tell_refused(&piece.batch, &words);
                         self.quarantine_or_give_up(&mut flight, &piece.batch).await;
@@ -265,8 +267,9 @@ impl Delivery {
     }
 
     async fn deliver_one(&self, piece: &Piece, mut patience: Patience) -> Outcome {
-        let mut tries = 0;
+        let mut tries = piece.failures;
         let mut accepted = None;
+        let mut has_failed = false;
         let mut hurry = self.hurry.clone();
         let batch = &piece.batch;
         loop {
@@ -277,7 +280,7 @@ impl Delivery {
             };
             let flushes = pass.flushes;
             let before = *accepted.get_or_insert(pass.accepted);
-            if let Some(outcome) = self.is_to_blame(piece, pass.accepted, before, tries) {
+            if let Some(outcome) = self.is_to_blame(piece, pass.accepted, before, tries, has_failed) {
                 return outcome;
             }
             let answer = self.transport.post(batch).await;
@@ -291,29 +294,37 @@ impl Delivery {
                 }
                 Answer::TooLarge { words } => {
                     self.answered(pass, false);
-                    return Outcome::Split { too_large: true, words };
+                    return Outcome::Split(Split { too_large: true, ..Split::halves(words) });
                 }
                 // Some servers read no zstd and say just that the request is bad.
-                Answer::Refused { words } if self.may_be_zstd(batch, &words) => {
+                Answer::Refused { words } | Answer::RefusedWhole { words } if self.may_be_zstd(batch, &words) => {
                     self.answered(pass, false);
                     return Outcome::Uncompressed;
                 }
                 Answer::Refused { words } => {
                     self.answered(pass, false);
-                    return Outcome::Split { too_large: false, words };
+                    return Outcome::Split(Split::halves(words));
+                }
+                // A run cannot make an address vanish: the server is being replaced.
+                Answer::RefusedWhole { words } if pass.accepted > 0 && words.starts_with("404") => {
+                    self.transport.features.multipart_again();
+                    (words, self.wait_before(tries, None))
                 }
                 // Where others are accepted it is about a run, too.
                 Answer::RefusedWhole { words } if pass.accepted > 0 => {
                     self.answered(pass, false);
-                    return Outcome::Split { too_large: false, words };
+                    return Outcome::Split(Split::halves(words));
+                }
+                // Where nothing is known yet, single runs find out.
+                Answer::RefusedWhole { words }
+                    if batch.runs > 1 && piece.refusals == 0 && !words.starts_with("404") =>
+                {
+                    self.answered(pass, false);
+                    return Outcome::Split(Split::scouts(words));
                 }
                 Answer::RefusedWhole { words } => {
                     self.answered(pass, false);
-                    self.notices.failed(&words);
-                    self.notices.warn(Notice::Refused, || {
-                        let fate = self.fate();
-                        format!("{} answered {words}; runs are being {fate}; check LANGSMITH_ENDPOINT", self.endpoint)
-                    });
+                    self.tell_wrong_endpoint(&words);
                     return Outcome::GivenUp(DropReason::Refused);
                 }
                 Answer::NoCompression => {
@@ -340,26 +351,54 @@ impl Delivery {
                     tries += 1;
                     continue;
                 }
-                Answer::Passing { why, after } => (why, self.wait_before(tries, after)),
+                Answer::Passing { why, after, is_failure } => {
+                    has_failed = is_failure;
+                    (why, self.wait_before(tries, after))
+                }
             };
             pass.failed(wait);
-            self.notices.failed(&why);
-            self.tell_trying(&why);
             let next = Instant::now() + wait;
-            if next > patience.tries {
-                if self.spool.is_none() {
-                    self.notices.warn(Notice::Unreachable, || {
-                        format!(
-                            "runs are being dropped: {} did not take them: {why}; further drops are only counted",
-                            self.endpoint
-                        )
-                    });
-                }
+            if !self.has_time(&why, next, patience) {
                 return Outcome::GivenUp(DropReason::Unreachable);
             }
-            self.wait_until(next, flushes).await;
             tries += 1;
+            if has_failed && tries >= FAILURES && self.is_zstd_unknown(batch) {
+                return Outcome::Uncompressed;
+            }
+            self.rest(next, flushes, has_failed).await;
         }
+    }
+
+    fn tell_wrong_endpoint(&self, words: &str) {
+        self.notices.failed(words);
+        self.notices.warn(Notice::Refused, || {
+            let fate = self.fate();
+            format!("{} answered {words}; runs are being {fate}; check LANGSMITH_ENDPOINT", self.endpoint)
+        });
+    }
+
+    /// A try has failed, and another one is due at this time. Says whether there will be one.
+    fn has_time(&self, why: &str, next: Instant, patience: Patience) -> bool {
+        self.notices.failed(why);
+        self.tell_trying(why);
+        let has_time = next <= patience.tries;
+        if !has_time && self.spool.is_none() {
+            self.notices.warn(Notice::Unreachable, || {
+                format!(
+                    "runs are being dropped: {} did not take them: {why}; further drops are only counted",
+                    self.endpoint
+                )
+            });
+        }
+        has_time
+    }
+
+    /// Waits for the next try. What the server failed at keeps its place meanwhile, so another one is let in beside it:
+    /// is it the server, or what this says?
+    async fn rest(&self, next: Instant, flushes: u64, has_failed: bool) {
+        let failing = Failing::new(self, has_failed);
+        self.wait_until(next, flushes).await;
+        drop(failing);
     }
 
     /// The server speaks to us.
@@ -382,9 +421,11 @@ impl Delivery {
         (wait, refusal.accepted)
     }
 
-    /// How many batches were refused and wait for others to be accepted.
-    pub(crate) fn suspended(&self) -> usize {
-        self.suspended.load(Ordering::Relaxed)
+    /// How many batches may be under way, if that is `most`. What was refused waits for others to be accepted, and what
+    /// the server fails at for its next try: neither may keep all others from being sent.
+    pub(crate) fn places(&self, most: usize) -> usize {
+        let all_fail = self.failing.load(Ordering::Relaxed) >= most;
+        (most + usize::from(all_fail)).max(self.suspended.load(Ordering::Relaxed) + 1)
     }
 
     /// A 429, for everybody.
@@ -451,5 +492,24 @@ impl Delivery {
         let cut = oversize::cut(&raw, &batch.boundary, raw.len() / 4)?;
         self.tell_cut(&cut);
         batch.of_one(&cut.body, self.level)
+    }
+}
+
+/// Counts what the server failed at, as long as that waits.
+struct Failing<'a>(&'a AtomicUsize, usize);
+
+impl<'a> Failing<'a> {
+    fn new(delivery: &'a Delivery, has_failed: bool) -> Self {
+        delivery.failing.fetch_add(usize::from(has_failed), Ordering::Relaxed);
+        if has_failed {
+            delivery.queue.woken.notify_one();
+        }
+        Self(&delivery.failing, usize::from(has_failed))
+    }
+}
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
     }
 }

@@ -61,6 +61,11 @@ impl Features {
         self.ask.store(true, Ordering::Relaxed);
     }
 
+    /// The server has neither way at the moment.
+    pub(crate) fn multipart_again(&self) {
+        self.multipart.missing_until.store(0, Ordering::Relaxed);
+    }
+
     /// An answer says that the server does not read zstd.
     pub(crate) fn no_zstd(&self) {
         self.zstd.is_missing(self.time);

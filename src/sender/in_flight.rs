@@ -22,12 +22,18 @@ pub(super) struct Piece {
     pub(super) refusal: Option<Refusal>,
     /// How often the pieces were refused that it was a part of, and itself.
     pub(super) refusals: u32,
+    /// How often the server failed at those.
+    pub(super) failures: u32,
+    /// There are other pieces of its batch.
+    pub(super) has_siblings: bool,
 }
 
 /// The last refusal of a piece.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) words: String,
+    /// It is about the key, whatever the piece says.
+    pub(super) is_about_key: bool,
     pub(super) suspect: Suspect,
     /// Requests that had been accepted by then.
     pub(super) accepted: u64,
@@ -38,13 +44,21 @@ pub(super) struct Refusal {
 
 impl Piece {
     pub(super) fn new(batch: Batch) -> Self {
-        Self { batch, was_cut: false, was_compressed: false, refusal: None, refusals: 0 }
+        Self {
+            batch,
+            was_cut: false,
+            was_compressed: false,
+            refusal: None,
+            refusals: 0,
+            failures: 0,
+            has_siblings: false,
+        }
     }
 
-    /// Two pieces of half the runs each; `None` when there is one run or none.
-    pub(super) fn halves(&self, level: Option<i32>) -> Option<[Self; 2]> {
-        let halves = self.batch.split(level)?;
-        Some(halves.map(|batch| Self { batch, was_compressed: false, refusal: None, ..self.clone() }))
+    /// The parts of its batch that [`Batch::split`] gives.
+    pub(super) fn split(&self, scouts: usize, level: Option<i32>) -> Option<Vec<Self>> {
+        let batches = self.batch.split(scouts, level)?.into_iter();
+        Some(batches.map(|batch| Self { batch, was_compressed: false, refusal: None, ..self.clone() }).collect())
     }
 }
 
@@ -100,10 +114,11 @@ impl Flight {
 
     /// What is to be delivered next; it stays here until it is known what became of it.
     pub(super) fn next(&self) -> Option<Piece> {
-        self.pieces.front().cloned()
+        let piece = self.pieces.front()?.clone();
+        Some(Piece { has_siblings: self.pieces.len() > 1, ..piece })
     }
 
-    pub(super) fn replace<const N: usize>(&mut self, pieces: [Piece; N]) {
+    pub(super) fn replace(&mut self, pieces: Vec<Piece>) {
         self.pieces.pop_front();
         pieces.into_iter().rev().for_each(|piece| self.pieces.push_front(piece));
         self.count();

@@ -244,8 +244,8 @@ impl Replay {
                 }
                 answer if suspect && is_about_all(&answer) && refusals < MOST_REFUSALS => {
                     refusals += 1;
-                    if let Some([first, second]) = piece.halves(level) {
-                        waiting.extend([second, first]);
+                    if let Some(halves) = piece.split(0, level) {
+                        waiting.extend(halves.into_iter().rev());
                     } else if sent.is_nothing() && waiting.is_empty() {
                         return (sent, Some(Obstacle::Suspect));
                     } else {
@@ -257,8 +257,8 @@ impl Replay {
                     plain(piece, &mut waiting, &mut sent);
                 }
                 Answer::TooLarge { words } | Answer::Refused { words } => {
-                    if let Some([first, second]) = piece.halves(level) {
-                        waiting.extend([second, first]);
+                    if let Some(halves) = piece.split(0, level) {
+                        waiting.extend(halves.into_iter().rev());
                     } else if let Some(batch) =
                         (too_large && !piece.was_cut).then(|| self.delivery.cut(batch)).flatten()
                     {
@@ -291,7 +291,7 @@ impl Replay {
         match answer {
             // Whoever wants to send next waits for the circuit, and so does this.
             Answer::Unauthorized { status, words } => {
-                let refused = Refused { status, runs, suspected: self.records.knows(&name) };
+                let refused = Refused { status, runs, suspected: self.records.knows(&name), has_siblings: false };
                 if status == FORBIDDEN {
                     self.records.refused(name, self.spool.accepted());
                 }

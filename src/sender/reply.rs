@@ -9,6 +9,9 @@ pub(super) const MOST: usize = 64 << 10;
 /// How long the rest of an answer may take when its head has come.
 const BRIEFLY: Duration = Duration::from_secs(2);
 
+/// The same for an answer that says why something is not taken: what is sent next waits for it.
+const VERY_BRIEFLY: Duration = Duration::from_millis(500);
+
 /// The beginning of an answer's body: up to so many bytes, those that come in a brief time.
 pub(super) async fn beginning(mut response: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
@@ -21,7 +24,7 @@ pub(super) async fn beginning(mut response: Response, most: usize) -> Vec<u8> {
         }
     };
     // What has come by then will do.
-    let _ = timeout(BRIEFLY, read).await;
+    let _ = timeout(VERY_BRIEFLY, read).await;
     body
 }
 

@@ -62,8 +62,8 @@ const JSON_PART: usize = 4;
 pub(crate) enum Answer {
     /// Taken, now or at an earlier try, without so many attachments and rows of feedback.
     Delivered { left_out: u64 },
-    /// Worth another try.
-    Passing { why: String, after: Option<Duration> },
+    /// Worth another try. A failure of the server may be about what was sent.
+    Passing { why: String, after: Option<Duration>, is_failure: bool },
     /// Worth another try, later: it is meant for all batches.
     RateLimited { words: String, after: Option<Duration> },
     /// The server has no multipart endpoint.
@@ -150,7 +150,7 @@ impl Transport {
     pub(crate) async fn post(&self, batch: &Batch) -> Answer {
         let http = match self.http() {
             Ok(http) => http,
-            Err(reason) => return Answer::Passing { why: self.words_of(&reason), after: None },
+            Err(reason) => return Answer::Passing { why: self.words_of(&reason), after: None, is_failure: false },
         };
         let multipart = self.features.multipart.is_there();
         // It is read back, and then there as JSON; one batch at least.
@@ -175,7 +175,7 @@ impl Transport {
     pub(crate) async fn post_foreign(&self, foreign: &Foreign) -> Answer {
         let http = match self.http() {
             Ok(http) => http,
-            Err(reason) => return Answer::Passing { why: self.words_of(&reason), after: None },
+            Err(reason) => return Answer::Passing { why: self.words_of(&reason), after: None, is_failure: false },
         };
         let request = http.post(format!("{}/{}", self.base, foreign.path)).header(CONTENT_TYPE, &foreign.content_type);
         let request = if foreign.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
@@ -199,7 +199,7 @@ impl Transport {
             () = progress.stalls() => {
                 self.concurrency.ended(progress.began(), bytes, Ended::Overloaded);
                 let why = if progress.is_taken() { "no answer in time" } else { "no progress in time" };
-                return Answer::Passing { why: why.into(), after: None };
+                return Answer::Passing { why: why.into(), after: None, is_failure: false };
             }
         };
         let response = match response {
@@ -209,7 +209,7 @@ impl Transport {
                 if !reason.is_connect() && !progress.is_taken() {
                     self.concurrency.ended(progress.began(), bytes, Ended::Overloaded);
                 }
-                return Answer::Passing { why: self.words_of(&reason), after: None };
+                return Answer::Passing { why: self.words_of(&reason), after: None, is_failure: false };
             }
         };
         let (status, after) = (response.status(), retry_after(response.headers(), Utc::now()));
@@ -270,11 +270,14 @@ fn meaning(status: StatusCode, after: Option<Duration>, words: String, multipart
     match status.as_u16() {
         409 => Answer::Delivered { left_out: 0 },
         429 => Answer::RateLimited { words: format!("{status}: {words}"), after },
-        408 | 425 | 499 | 500..=599 => Answer::Passing { why: format!("{status}: {words}"), after },
+        code @ (408 | 425 | 499 | 500..=599) => {
+            let is_failure = code >= 500 && code != 503 && after.is_none();
+            Answer::Passing { why: format!("{status}: {words}"), after, is_failure }
+        }
         404 if multipart => Answer::NoMultipart,
         415 if compressed && multipart => Answer::NoCompression,
         status @ (401 | 403) => Answer::Unauthorized { status, words },
-        413 => Answer::TooLarge { words },
+        413 => Answer::TooLarge { words: format!("{status}: {words}") },
         400 | 422 => Answer::Refused { words: format!("{status}: {words}") },
         _ => Answer::RefusedWhole { words: format!("{status}: {words}") },
     }

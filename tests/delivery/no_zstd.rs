@@ -31,7 +31,7 @@ fn sends(client: &Client, runs: usize) {
 fn no_run_is_lost_whatever_the_answer_is() {
     in_time(|| {
         let info = r#"{"instance_flags":{"zstd_compression_enabled":false}}"#;
-        for answer in [400, 415] {
+        for answer in [400, 406, 415, 422, 500] {
             for info in [None, Some("<html>".to_owned()), Some("{}".to_owned()), Some(info.to_owned())] {
                 let judge = Judge::start(move || info.clone(), reads_no_zstd(answer));
                 let client = Client::new(config(&judge).with_batch_runs(30)).unwrap();
@@ -155,5 +155,18 @@ fn what_was_missing_comes_back() {
         });
         client.shutdown(LONG).unwrap();
         assert_eq!(judge.accepted().len() as u64, client.stats().sent);
+    });
+}
+
+/// A gateway puts an id of its own into its answers.
+#[test]
+fn an_id_that_is_no_runs() {
+    in_time(|| {
+        let words = r#"{"error":"request 6fa459ea-ee8a-3ca4-894e-db77e160355e: cannot decode"}"#;
+        let judge = Judge::ruled(move |seen| if seen.compressed { status(400, words) } else { taken() });
+        let client = Client::new(config(&judge)).unwrap();
+        sends(&client, 300);
+        assert_eq!(judge.accepted().len(), 300);
+        client.shutdown(LONG).unwrap();
     });
 }

@@ -48,9 +48,9 @@ fn an_answer_that_was_lost() {
 /// The server takes no request that has any of these runs in it. They are told by id, and no others.
 fn refuse(status: u16, poisoned: &[usize]) {
     const RUNS: usize = 16;
-    // Which answers that takes is found by playing the splitting through: halves, the first one first. A 400 may be
+    // Which answers that takes is found by playing the splitting through: halves, the first one first. It may be
     // about the compression, so the whole is tried without it before.
-    let mut script = Vec::from_iter((status == 400 && !poisoned.is_empty()).then(|| Fault::status(status)));
+    let mut script = Vec::from_iter((!poisoned.is_empty()).then(|| Fault::status(status)));
     let mut waiting = vec![(0, RUNS)];
     while let Some((from, to)) = waiting.pop() {
         if !poisoned.iter().any(|run| (from..to).contains(run)) {

@@ -34,7 +34,7 @@ fn submit(client: &Client, from: usize, to: usize, bad: &[usize]) {
 #[test]
 fn one_forbidden_run_of_many() {
     in_time(|| {
-        for answer in [403, 401, 406, 451] {
+        for answer in [403, 406, 418, 451] {
             let judge = firewall(answer);
             let client = Client::new(patient(&judge)).unwrap();
             // Something else was accepted before, and the batch is one of several.
@@ -130,7 +130,7 @@ fn a_wrong_key_is_still_a_wrong_key() {
             matches!(error, FlushError::Delayed { .. }) && error.to_string().contains("LANGSMITH_API_KEY"),
             "{error}"
         );
-        assert!(judge.seen().len() <= 3, "{}", judge.seen().len());
+        assert!(judge.seen().len() <= 4, "{}", judge.seen().len());
         eventually("a line", || !log.with(&judge.endpoint()).is_empty());
         assert_eq!(log.with(&judge.endpoint()).len(), 1);
         assert_eq!(client.stats().dropped_total(), 0);
@@ -166,5 +166,100 @@ fn an_incident_costs_nothing() {
         client.shutdown(LONG).unwrap();
         assert_eq!(judge.accepted().len(), 400);
         assert!(count.load(Ordering::SeqCst) > 24);
+    });
+}
+
+/// A run in each batch is bad, and nothing is left in the end but the good ones.
+#[test]
+fn bad_runs_in_every_batch() {
+    in_time(|| {
+        let bad: Vec<usize> = (0..1000).filter(|number| number % 10 == 3).collect();
+        for answer in [403, 406, 500] {
+            for (concurrency, warm) in [(64, true), (1, true), (64, false)] {
+                let judge = firewall(answer);
+                let config = patient(&judge).with_concurrency(concurrency).with_retry_deadline(LONG);
+                let client = Client::new(config).unwrap();
+                if warm {
+                    submit(&client, 1000, 1001, &[]);
+                    client.flush(LONG).unwrap();
+                }
+                submit(&client, 0, 1000, &bad);
+                eventually("the good ones", || judge.accepted().len() == 900 + usize::from(warm));
+                let _ = client.shutdown(Duration::from_secs(5));
+                let stats = client.stats();
+                assert_adds_up(&stats);
+                assert_eq!(stats.dropped_total(), 100, "{answer} {concurrency} {warm}: {stats:?}");
+            }
+        }
+    });
+}
+
+/// Nothing was accepted before, and the answer seems to be about the endpoint.
+#[test]
+fn one_bad_run_in_the_first_batch_whatever_the_status() {
+    in_time(|| {
+        for answer in [300, 402, 403, 405, 406, 410, 418, 451, 500, 502] {
+            let judge = firewall(answer);
+            let client = Client::new(patient(&judge)).unwrap();
+            submit(&client, 0, 100, &[37]);
+            let _ = client.flush(Duration::from_millis(1));
+            eventually("the others", || judge.accepted().len() == 99);
+            submit(&client, 100, 101, &[]);
+            let _ = client.shutdown(Duration::from_secs(5));
+            let stats = client.stats();
+            assert_eq!((stats.sent, stats.dropped_total()), (100, 1), "{answer}: {stats:?}");
+        }
+    });
+}
+
+/// What fails again and again does not keep the only place.
+#[test]
+fn a_batch_that_fails_lets_others_go() {
+    in_time(|| {
+        let judge = firewall(500);
+        let waits = patient(&judge).with_retry_waits(Duration::from_secs(3600), Duration::from_secs(3600));
+        let client = Client::new(waits.with_retry_deadline(Duration::from_secs(36_000)).with_concurrency(1)).unwrap();
+        submit(&client, 0, 400, &[50]);
+        eventually("the other batches", || judge.accepted().len() == 300);
+        let _ = client.shutdown(Duration::ZERO);
+    });
+}
+
+/// A proxy's limit that does not say so.
+#[test]
+fn large_bodies_are_refused_in_other_words() {
+    in_time(|| {
+        for answer in [400, 403, 406, 500] {
+            let too_much = move |seen: &Seen| seen.plain.len() > 300_000;
+            let judge = Judge::ruled(move |seen| if too_much(seen) { status(answer, "no") } else { taken() });
+            let client = Client::new(patient(&judge)).unwrap();
+            for number in 0..300 {
+                client.submit(run(number.to_string(), 10_000)).unwrap();
+            }
+            let _ = client.flush(Duration::from_millis(1));
+            eventually("all are sent", || judge.accepted().len() == 300);
+            client.shutdown(LONG).unwrap();
+        }
+    });
+}
+
+/// One of two servers does not know the key, or the address, yet.
+#[test]
+fn every_other_answer_is_about_something_else() {
+    in_time(|| {
+        for answer in [401, 404] {
+            let count = AtomicUsize::new(0);
+            let judge = Judge::ruled(move |_| match count.fetch_add(1, Ordering::SeqCst) % 2 {
+                1 => status(answer, "no"),
+                _ => taken(),
+            });
+            let config = patient(&judge).with_batch_runs(10).with_probe_interval(Duration::from_millis(10));
+            let client = Client::new(config).unwrap();
+            submit(&client, 0, 300, &[]);
+            let _ = client.flush(Duration::from_millis(1));
+            eventually("all are sent", || judge.accepted().len() == 300);
+            client.shutdown(LONG).unwrap();
+            assert_eq!(client.stats().sent, 300, "{answer}");
+        }
     });
 }

@@ -1,39 +1,76 @@
 //! Whether a refusal is about one piece of a batch, about how it was sent, or about everything.
 
 use super::{Delivery, Outcome};
-use crate::run::RunId;
 use crate::sender::batch::Batch;
 use crate::sender::circuit::{Pass, Refused, Suspect, LAST_PROBES};
 use crate::sender::in_flight::{Piece, Refusal};
 use crate::stats::DropReason;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::time::Instant;
 
-/// A piece that fails so often while others are accepted is sent in parts.
-const FAILURES: u32 = 4;
-/// One run is given up when it, and what it was a part of, was refused so often while others were accepted.
-const REFUSALS: u32 = 3;
+/// A piece that the server fails at so often is sent in parts.
+pub(super) const FAILURES: u32 = 4;
+/// One run is given up when it was refused so often, with growing waits in between, and others were accepted.
+const REFUSALS: u32 = 4;
+/// So many single runs find out whether it is about what one of them says.
+const SCOUTS: usize = 3;
+
+/// A piece is sent in parts.
+#[derive(Debug)]
+pub(super) struct Split {
+    pub(super) too_large: bool,
+    /// So many of them have one run; otherwise there are two halves.
+    pub(super) scouts: usize,
+    /// How often the server has failed at it.
+    pub(super) failures: u32,
+    pub(super) words: String,
+}
+
+impl Split {
+    pub(super) fn halves(words: String) -> Self {
+        Self { too_large: false, scouts: 0, failures: 0, words }
+    }
+
+    pub(super) fn scouts(words: String) -> Self {
+        Self { scouts: SCOUTS, ..Self::halves(words) }
+    }
+}
 
 impl Delivery {
     /// What becomes of a piece, before it is sent again, when others tell that it is to blame.
     ///
-    /// `accepted` is how many requests were accepted by now, and `before` when it was sent first.
-    pub(super) fn is_to_blame(&self, piece: &Piece, accepted: u64, before: u64, tries: u32) -> Option<Outcome> {
+    /// `accepted` is how many requests were accepted by now, and `before` when it was sent first. `has_failed` says that
+    /// the server failed at it just now.
+    pub(super) fn is_to_blame(
+        &self,
+        piece: &Piece,
+        accepted: u64,
+        before: u64,
+        tries: u32,
+        has_failed: bool,
+    ) -> Option<Outcome> {
         let is_one = piece.batch.runs <= 1;
-        let split = |words| Some(Outcome::Split { too_large: false, words });
-        if let Some(refusal) = &piece.refusal {
-            // Its halves tell more. And when others are accepted, it is to blame.
-            let is_proven = accepted > refusal.accepted && piece.refusals >= REFUSALS;
-            if !is_one || is_proven {
-                return split(refusal.words.clone());
+        if let Some(refusal) = piece.refusal.as_ref().filter(|refusal| !refusal.is_about_key) {
+            let words = || refusal.words.clone();
+            if !is_one {
+                // Single runs tell whether it is the key, and then halves which run it is.
+                let split = if piece.refusals == 1 { Split::scouts(words()) } else { Split::halves(words()) };
+                return Some(Outcome::Split(split));
+            }
+            // When others are accepted, it is to blame.
+            if accepted > refusal.accepted && refusal.times >= REFUSALS {
+                return Some(Outcome::Split(Split::halves(words())));
             }
             if refusal.last_times >= LAST_PROBES {
                 return Some(Outcome::GivenUp(DropReason::Unauthorized));
             }
         }
-        // A server that fails at this batch alone may do so because of one run.
-        if tries >= FAILURES && !is_one && accepted > before {
-            return split(self.notices.last_failure().unwrap_or_default());
+        // A server that fails at this batch may do so because of one run.
+        let was_sent = tries > piece.failures;
+        if was_sent && tries >= FAILURES && !is_one && (accepted > before || has_failed) {
+            let words = self.notices.last_failure().unwrap_or_default();
+            return Some(Outcome::Split(Split { failures: tries, ..Split::halves(words) }));
         }
         None
     }
@@ -41,14 +78,26 @@ impl Delivery {
     /// The key or the workspace is refused for everybody, or this piece for what it says.
     pub(super) fn suspected(&self, pass: Pass<'_>, piece: &Piece, status: u16, words: &str) -> Refusal {
         let (times, last_times) = piece.refusal.as_ref().map_or((0, 0), |refusal| (refusal.times, refusal.last_times));
-        let refused = Refused { status, runs: piece.batch.runs, suspected: piece.refusal.is_some() };
+        let refused = Refused {
+            status,
+            runs: piece.batch.runs,
+            suspected: piece.refusal.is_some(),
+            has_siblings: piece.has_siblings,
+        };
         let flushes = pass.flushes;
         let (wait, accepted) = self.unauthorized(pass, refused, words, times);
-        let refusals = piece.refusals + 1;
-        let is_decided = piece.batch.runs > 1 || refusals >= REFUSALS;
+        let is_about_key = status == 401;
+        let is_many = piece.batch.runs > 1 && !is_about_key;
+        let is_decided = is_many || times + 1 >= REFUSALS;
         Refusal {
-            suspect: Suspect { until: Instant::now() + wait, flushes, accepted: is_decided.then_some(accepted) },
+            // Its parts need not wait for anything.
+            suspect: Suspect {
+                until: Instant::now() + if is_many { Duration::ZERO } else { wait },
+                flushes,
+                accepted: is_decided.then_some(accepted),
+            },
             words: format!("{status}: {words}"),
+            is_about_key,
             accepted,
             times: times + 1,
             last_times: last_times + u32::from(self.hurry.borrow().last),
@@ -57,10 +106,17 @@ impl Delivery {
 
     /// Whether a refusal may be about the compression: no run is named in it, and nothing that was compressed is known
     /// to have been accepted. One of many servers may read no zstd, so one run alone is never given up for what it was
-    /// told when it was compressed.
+    /// told by a 400 when it was compressed.
     pub(in crate::sender) fn may_be_zstd(&self, batch: &Batch, words: &str) -> bool {
-        let works = self.transport.features.zstd_works.load(Ordering::Relaxed);
-        batch.compressed && (!works || batch.runs == 1) && words.starts_with("400") && !names_a_run(words)
+        let is_unknown =
+            self.is_zstd_unknown(batch) && ["400", "406", "422"].iter().any(|code| words.starts_with(code));
+        let is_one = batch.compressed && batch.runs == 1 && words.starts_with("400");
+        (is_unknown || is_one) && !batch.is_named_in(words)
+    }
+
+    /// Whether a batch is compressed, and it is not known whether the server reads that.
+    pub(super) fn is_zstd_unknown(&self, batch: &Batch) -> bool {
+        batch.compressed && !self.transport.features.zstd_works.load(Ordering::Relaxed)
     }
 
     /// A piece was accepted.
@@ -72,10 +128,4 @@ impl Delivery {
             self.transport.features.no_zstd();
         }
     }
-}
-
-/// Whether an answer says which run it is about.
-fn names_a_run(words: &str) -> bool {
-    let mut ids = words.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
-    ids.any(|id| id.len() == 36 && id.parse::<RunId>().is_ok())
 }

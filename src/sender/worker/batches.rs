@@ -89,8 +89,7 @@ impl Worker {
     }
 
     pub(super) fn send_batches(&mut self) {
-        // What was refused waits for others to be accepted, so it may not keep these from being sent.
-        while self.under_way < self.concurrency.max(self.delivery.suspended() + 1) {
+        while self.under_way < self.delivery.places(self.concurrency) {
             let Some(flight) = self.backlog.pop_front() else { return };
             self.ask_for_info();
             self.see_off(flight);
