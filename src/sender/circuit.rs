@@ -247,6 +247,11 @@ impl Circuit {
         self.state.borrow().failing_since.map(Instant::into_std)
     }
 
+    /// How many requests were accepted.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.state.borrow().accepted
+    }
+
     /// Why nothing is sent for the time being, if that is so.
     pub(crate) fn open(&self) -> Option<Open> {
         self.state.borrow().hold.as_ref().and_then(|hold| hold.open.clone())

@@ -2,7 +2,7 @@
 
 mod blame;
 
-use self::blame::{Split, FAILURES};
+use self::blame::{Failure, Split};
 use super::advice;
 use super::batch::Batch;
 use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect};
@@ -61,6 +61,8 @@ enum Outcome {
     GivenUp(DropReason),
     /// Something in it is not accepted: it is sent in parts.
     Split(Split),
+    /// The server could not take it, which may be about what it says.
+    Failed(Failure),
     /// Something in it may be the reason, or the key is.
     Suspected(Refusal),
     Uncompressed,
@@ -121,8 +123,13 @@ impl Delivery {
                     Ok(batch) => flight.replace(vec![Piece { batch, was_compressed: true, ..piece }]),
                     Err(_) => self.give_up(&mut flight, DropReason::Refused),
                 },
-                Outcome::Split(Split { too_large, scouts, failures, words }) => {
-                    let piece = Piece { failures, refusals: piece.refusals + u32::from(scouts > 0), ..piece };
+                Outcome::Failed(failure) => {
+                    if self.after_failure(&mut flight, piece, &failure) {
+                        self.rest(failure.next, failure.flushes).await;
+                    }
+                }
+                Outcome::Split(Split { too_large, scouts, words }) => {
+                    let piece = Piece { refusals: piece.refusals + u32::from(scouts > 0), ..piece };
                     if let Some(parts) = piece.split(scouts, self.level) {
                         flight.replace(parts);
                     } else if let Some(batch) = (too_large && !piece.was_cut).then(|| self.cut(&piece.batch)).flatten()
@@ -267,9 +274,8 @@ impl Delivery {
     }
 
     async fn deliver_one(&self, piece: &Piece, mut patience: Patience) -> Outcome {
-        let mut tries = piece.failures;
+        let mut tries = 0;
         let mut accepted = None;
-        let mut has_failed = false;
         let mut hurry = self.hurry.clone();
         let batch = &piece.batch;
         loop {
@@ -280,7 +286,7 @@ impl Delivery {
             };
             let flushes = pass.flushes;
             let before = *accepted.get_or_insert(pass.accepted);
-            if let Some(outcome) = self.is_to_blame(piece, pass.accepted, before, tries, has_failed) {
+            if let Some(outcome) = self.is_to_blame(piece, pass.accepted, before, tries) {
                 return outcome;
             }
             let answer = self.transport.post(batch).await;
@@ -351,21 +357,18 @@ impl Delivery {
                     tries += 1;
                     continue;
                 }
-                Answer::Passing { why, after, is_failure } => {
-                    has_failed = is_failure;
-                    (why, self.wait_before(tries, after))
+                Answer::Passing { why, is_failure: true, .. } => {
+                    return self.failed(pass, piece, &why, patience);
                 }
+                Answer::Passing { why, after, .. } => (why, self.wait_before(tries, after)),
             };
             pass.failed(wait);
             let next = Instant::now() + wait;
             if !self.has_time(&why, next, patience) {
                 return Outcome::GivenUp(DropReason::Unreachable);
             }
+            self.wait_until(next, flushes).await;
             tries += 1;
-            if has_failed && tries >= FAILURES && self.is_zstd_unknown(batch) {
-                return Outcome::Uncompressed;
-            }
-            self.rest(next, flushes, has_failed).await;
         }
     }
 
@@ -375,6 +378,19 @@ impl Delivery {
             let fate = self.fate();
             format!("{} answered {words}; runs are being {fate}; check LANGSMITH_ENDPOINT", self.endpoint)
         });
+    }
+
+    /// The server could not take a piece.
+    fn failed(&self, pass: Pass<'_>, piece: &Piece, why: &str, patience: Patience) -> Outcome {
+        let (accepted, flushes) = (pass.accepted, pass.flushes);
+        let wait = self.wait_before(piece.failures, None);
+        pass.failed(wait);
+        let next = Instant::now() + wait;
+        if self.has_time(why, next, patience) {
+            Outcome::Failed(Failure { accepted, next, flushes })
+        } else {
+            Outcome::GivenUp(DropReason::Unreachable)
+        }
     }
 
     /// A try has failed, and another one is due at this time. Says whether there will be one.
@@ -395,9 +411,12 @@ impl Delivery {
 
     /// Waits for the next try. What the server failed at keeps its place meanwhile, so another one is let in beside it:
     /// is it the server, or what this says?
-    async fn rest(&self, next: Instant, flushes: u64, has_failed: bool) {
-        let failing = Failing::new(self, has_failed);
-        self.wait_until(next, flushes).await;
+    async fn rest(&self, next: Instant, flushes: u64) {
+        let failing = Failing::new(self);
+        tokio::select! {
+            () = self.wait_until(next, flushes) => {}
+            () = self.time_is_over() => {}
+        }
         drop(failing);
     }
 
@@ -496,20 +515,18 @@ impl Delivery {
 }
 
 /// Counts what the server failed at, as long as that waits.
-struct Failing<'a>(&'a AtomicUsize, usize);
+struct Failing<'a>(&'a AtomicUsize);
 
 impl<'a> Failing<'a> {
-    fn new(delivery: &'a Delivery, has_failed: bool) -> Self {
-        delivery.failing.fetch_add(usize::from(has_failed), Ordering::Relaxed);
-        if has_failed {
-            delivery.queue.woken.notify_one();
-        }
-        Self(&delivery.failing, usize::from(has_failed))
+    fn new(delivery: &'a Delivery) -> Self {
+        delivery.failing.fetch_add(1, Ordering::Relaxed);
+        delivery.queue.woken.notify_one();
+        Self(&delivery.failing)
     }
 }
 
 impl Drop for Failing<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -22,8 +22,11 @@ pub(super) struct Piece {
     pub(super) refusal: Option<Refusal>,
     /// How often the pieces were refused that it was a part of, and itself.
     pub(super) refusals: u32,
-    /// How often the server failed at those.
+    /// How often the server failed at those, and how many requests had been accepted when it did so first.
     pub(super) failures: u32,
+    pub(super) failed_at: Option<u64>,
+    /// The server failed at itself.
+    pub(super) was_tried: bool,
     /// There are other pieces of its batch.
     pub(super) has_siblings: bool,
 }
@@ -51,6 +54,8 @@ impl Piece {
             refusal: None,
             refusals: 0,
             failures: 0,
+            failed_at: None,
+            was_tried: false,
             has_siblings: false,
         }
     }
@@ -58,7 +63,11 @@ impl Piece {
     /// The parts of its batch that [`Batch::split`] gives.
     pub(super) fn split(&self, scouts: usize, level: Option<i32>) -> Option<Vec<Self>> {
         let batches = self.batch.split(scouts, level)?.into_iter();
-        Some(batches.map(|batch| Self { batch, was_compressed: false, refusal: None, ..self.clone() }).collect())
+        Some(
+            batches
+                .map(|batch| Self { batch, was_compressed: false, refusal: None, was_tried: false, ..self.clone() })
+                .collect(),
+        )
     }
 }
 
@@ -131,6 +140,12 @@ impl Flight {
             piece.refusal = Some(refusal);
             self.pieces.push_back(piece);
         }
+    }
+
+    /// The first piece is sent again after the others.
+    pub(super) fn put_last(&mut self, piece: Piece) {
+        self.pieces.pop_front();
+        self.pieces.push_back(piece);
     }
 
     pub(super) fn sent(&mut self) {

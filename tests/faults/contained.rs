@@ -11,7 +11,7 @@ use std::sync::Arc;
 fn a_hook_for_dropped_runs_that_panics() {
     in_time(|| {
         let server = server();
-        server.respond(Fault::status(410).times(2));
+        server.respond(Fault::status(410).forever());
         let calls = Arc::new(AtomicUsize::new(0));
         let called = Arc::clone(&calls);
         let config = patient(&server).with_on_drop(move |_, _| {
@@ -24,6 +24,7 @@ fn a_hook_for_dropped_runs_that_panics() {
             client.flush(LONG).unwrap_err();
         }
         assert_eq!(calls.load(Ordering::SeqCst), 6, "each run is told");
+        server.respond([]);
         client.submit(run("after".into(), 10)).unwrap();
         client.flush(LONG).unwrap();
         let stats = client.stats();

@@ -3,7 +3,7 @@
 use super::{Delivery, Outcome};
 use crate::sender::batch::Batch;
 use crate::sender::circuit::{Pass, Refused, Suspect, LAST_PROBES};
-use crate::sender::in_flight::{Piece, Refusal};
+use crate::sender::in_flight::{Flight, Piece, Refusal};
 use crate::stats::DropReason;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,20 +16,28 @@ const REFUSALS: u32 = 4;
 /// So many single runs find out whether it is about what one of them says.
 const SCOUTS: usize = 3;
 
+/// The server has failed at a piece.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// Requests that had been accepted when it was sent.
+    pub(super) accepted: u64,
+    /// When the next try is due, and how many flushes had begun before.
+    pub(super) next: Instant,
+    pub(super) flushes: u64,
+}
+
 /// A piece is sent in parts.
 #[derive(Debug)]
 pub(super) struct Split {
     pub(super) too_large: bool,
     /// So many of them have one run; otherwise there are two halves.
     pub(super) scouts: usize,
-    /// How often the server has failed at it.
-    pub(super) failures: u32,
     pub(super) words: String,
 }
 
 impl Split {
     pub(super) fn halves(words: String) -> Self {
-        Self { too_large: false, scouts: 0, failures: 0, words }
+        Self { too_large: false, scouts: 0, words }
     }
 
     pub(super) fn scouts(words: String) -> Self {
@@ -40,16 +48,8 @@ impl Split {
 impl Delivery {
     /// What becomes of a piece, before it is sent again, when others tell that it is to blame.
     ///
-    /// `accepted` is how many requests were accepted by now, and `before` when it was sent first. `has_failed` says that
-    /// the server failed at it just now.
-    pub(super) fn is_to_blame(
-        &self,
-        piece: &Piece,
-        accepted: u64,
-        before: u64,
-        tries: u32,
-        has_failed: bool,
-    ) -> Option<Outcome> {
+    /// `accepted` is how many requests were accepted by now, and `before` when it was sent first.
+    pub(super) fn is_to_blame(&self, piece: &Piece, accepted: u64, before: u64, tries: u32) -> Option<Outcome> {
         let is_one = piece.batch.runs <= 1;
         if let Some(refusal) = piece.refusal.as_ref().filter(|refusal| !refusal.is_about_key) {
             let words = || refusal.words.clone();
@@ -66,13 +66,33 @@ impl Delivery {
                 return Some(Outcome::GivenUp(DropReason::Unauthorized));
             }
         }
-        // A server that fails at this batch may do so because of one run.
-        let was_sent = tries > piece.failures;
-        if was_sent && tries >= FAILURES && !is_one && (accepted > before || has_failed) {
-            let words = self.notices.last_failure().unwrap_or_default();
-            return Some(Outcome::Split(Split { failures: tries, ..Split::halves(words) }));
+        // What breaks connections at this batch alone may do so because of one run.
+        if tries >= FAILURES && !is_one && accepted > before {
+            return Some(Outcome::Split(Split::halves(self.notices.last_failure().unwrap_or_default())));
         }
         None
+    }
+
+    /// The server has failed at the first piece, for whatever reason. It is sent once more, in parts after some failures,
+    /// and after the others of its batch. Says whether that has to wait.
+    pub(super) fn after_failure(&self, flight: &mut Flight, piece: Piece, failure: &Failure) -> bool {
+        let failures = piece.failures + 1;
+        let failed_at = piece.failed_at.unwrap_or(failure.accepted);
+        let piece = Piece { failures, failed_at: Some(failed_at), was_tried: true, ..piece };
+        let many = failures >= FAILURES;
+        if many && self.is_zstd_unknown(&piece.batch) {
+            if let Ok(batch) = piece.batch.uncompressed() {
+                flight.replace(vec![Piece { batch, was_compressed: true, ..piece }]);
+                return true;
+            }
+        }
+        match piece.split(0, self.level).filter(|_| many) {
+            Some(halves) => flight.replace(halves),
+            None => flight.put_last(piece),
+        }
+        // Where others are accepted it is no outage, and what was not tried need not wait.
+        let is_no_outage = self.circuit.accepted() > failed_at;
+        !is_no_outage || flight.next().is_some_and(|next| next.was_tried)
     }
 
     /// The key or the workspace is refused for everybody, or this piece for what it says.
