@@ -2,7 +2,7 @@
 
 mod blame;
 
-use self::blame::{Failure, Split};
+use self::blame::{Failure, Split, Wait};
 use super::advice;
 use super::batch::Batch;
 use super::circuit::{Circuit, Open, Pass, Patience, Refused, Suspect};
@@ -100,10 +100,9 @@ impl Delivery {
         let waits = if self.spool.is_some() { Duration::ZERO } else { self.retry.deadline };
         let patience = Patience { tries, open: flight.finished + waits };
         while let Some(piece) = flight.next() {
-            let is_suspected = piece.refusal.is_some();
-            if is_suspected {
-                // While it waits another batch may go, which shows whether it is to blame.
-                self.suspended.fetch_add(1, Ordering::Relaxed);
+            // While it waits another batch may go, which shows whether it is to blame.
+            let suspended = piece.refusal.is_some().then(|| Counted::new(&self.suspended));
+            if suspended.is_some() {
                 flight.queue.woken.notify_one();
             }
             let outcome = tokio::select! {
@@ -111,7 +110,7 @@ impl Delivery {
                 () = self.time_is_over() => Outcome::GivenUp(DropReason::ShutDown),
                 outcome = self.deliver_one(&piece, patience) => outcome,
             };
-            self.suspended.fetch_sub(usize::from(is_suspected), Ordering::Relaxed);
+            drop(suspended);
             match outcome {
                 Outcome::Delivered => {
                     flight.sent();
@@ -124,9 +123,8 @@ impl Delivery {
                     Err(_) => self.give_up(&mut flight, DropReason::Refused),
                 },
                 Outcome::Failed(failure) => {
-                    if self.after_failure(&mut flight, piece, &failure) {
-                        self.rest(failure.next, failure.flushes).await;
-                    }
+                    let wait = self.after_failure(&mut flight, piece, &failure);
+                    self.rest(&failure, wait).await;
                 }
                 Outcome::Split(Split { too_large, scouts, words }) => {
                     let piece = Piece { refusals: piece.refusals + u32::from(scouts > 0), ..piece };
@@ -411,13 +409,19 @@ impl Delivery {
 
     /// Waits for the next try. What the server failed at keeps its place meanwhile, so another one is let in beside it:
     /// is it the server, or what this says?
-    async fn rest(&self, next: Instant, flushes: u64) {
-        let failing = Failing::new(self);
+    async fn rest(&self, failure: &Failure, wait: Wait) {
+        let count = match wait {
+            Wait::No => return,
+            Wait::ForServer => &self.failing,
+            Wait::ForLuck => &self.suspended,
+        };
+        let counted = Counted::new(count);
+        self.queue.woken.notify_one();
         tokio::select! {
-            () = self.wait_until(next, flushes) => {}
+            () = self.wait_until(failure.next, failure.flushes) => {}
             () = self.time_is_over() => {}
         }
-        drop(failing);
+        drop(counted);
     }
 
     /// The server speaks to us.
@@ -514,18 +518,17 @@ impl Delivery {
     }
 }
 
-/// Counts what the server failed at, as long as that waits.
-struct Failing<'a>(&'a AtomicUsize);
+/// Counts a batch that waits, as long as it does.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> Failing<'a> {
-    fn new(delivery: &'a Delivery) -> Self {
-        delivery.failing.fetch_add(1, Ordering::Relaxed);
-        delivery.queue.woken.notify_one();
-        Self(&delivery.failing)
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
 }
 
-impl Drop for Failing<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -184,7 +184,18 @@ fn bad_runs_in_every_batch() {
                     client.flush(LONG).unwrap();
                 }
                 submit(&client, 0, 1000, &bad);
-                eventually("the good ones", || judge.accepted().len() == 900 + usize::from(warm));
+                let all = 900 + usize::from(warm);
+                let start = std::time::Instant::now();
+                while judge.accepted().len() < all {
+                    std::thread::sleep(Duration::from_millis(10));
+                    assert!(
+                        start.elapsed() < LONG,
+                        "{answer} {concurrency} {warm}: {} of {all} after {} requests: {:?}",
+                        judge.accepted().len(),
+                        judge.seen().len(),
+                        client.stats()
+                    );
+                }
                 let _ = client.shutdown(Duration::from_secs(5));
                 let stats = client.stats();
                 assert_adds_up(&stats);

@@ -26,6 +26,16 @@ pub(super) struct Failure {
     pub(super) flushes: u64,
 }
 
+/// What the next try waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    No,
+    /// It fails, as far as is known, at everything.
+    ForServer,
+    /// It takes what others say.
+    ForLuck,
+}
+
 /// A piece is sent in parts.
 #[derive(Debug)]
 pub(super) struct Split {
@@ -74,8 +84,8 @@ impl Delivery {
     }
 
     /// The server has failed at the first piece, for whatever reason. It is sent once more, in parts after some failures,
-    /// and after the others of its batch. Says whether that has to wait.
-    pub(super) fn after_failure(&self, flight: &mut Flight, piece: Piece, failure: &Failure) -> bool {
+    /// and after the others of its batch. Says what it waits for.
+    pub(super) fn after_failure(&self, flight: &mut Flight, piece: Piece, failure: &Failure) -> Wait {
         let failures = piece.failures + 1;
         let failed_at = piece.failed_at.unwrap_or(failure.accepted);
         let piece = Piece { failures, failed_at: Some(failed_at), was_tried: true, ..piece };
@@ -83,7 +93,7 @@ impl Delivery {
         if many && self.is_zstd_unknown(&piece.batch) {
             if let Ok(batch) = piece.batch.uncompressed() {
                 flight.replace(vec![Piece { batch, was_compressed: true, ..piece }]);
-                return true;
+                return Wait::ForServer;
             }
         }
         match piece.split(0, self.level).filter(|_| many) {
@@ -91,8 +101,11 @@ impl Delivery {
             None => flight.put_last(piece),
         }
         // Where others are accepted it is no outage, and what was not tried need not wait.
-        let is_no_outage = self.circuit.accepted() > failed_at;
-        !is_no_outage || flight.next().is_some_and(|next| next.was_tried)
+        match self.circuit.accepted() > failed_at {
+            false => Wait::ForServer,
+            true if flight.next().is_some_and(|next| next.was_tried) => Wait::ForLuck,
+            true => Wait::No,
+        }
     }
 
     /// The key or the workspace is refused for everybody, or this piece for what it says.
