@@ -23,7 +23,8 @@ impl Config {
     /// A hook that gives back nothing keeps every run; one that gives back a `bool` keeps those for
     /// which it is `true`. Whatever it adds is still hidden and redacted as configured. What is left of the run then
     /// is all that other runs get of it: the inputs and outputs that a root shows
-    /// ([`with_bubble_io`](Self::with_bubble_io)), and the counts of tokens that are added up.
+    /// ([`with_bubble_io`](Self::with_bubble_io)), and the counts of tokens that are added up. Tags, metadata, user and
+    /// thread are handed down when a span starts, before the hook sees it: take them out of each run.
     ///
     /// It runs under the `tracing` subscriber that the client was built under, if that is still there, or else under
     /// that of the whole process. Spans that it opens become no runs.

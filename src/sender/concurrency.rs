@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// So many requests may be on their way before there was an answer.
@@ -27,13 +27,15 @@ pub(super) struct Concurrency {
     /// As many as are configured.
     most: usize,
     state: Mutex<State>,
-    room: Notify,
+    /// Who came first has room first: what is put onto the disk instead is to stand there in its order.
+    room: Semaphore,
 }
 
 #[derive(Debug)]
 struct State {
     limit: usize,
-    under_way: usize,
+    /// So many more are on their way, since it was lowered meanwhile.
+    excess: usize,
     /// It has never been lowered: each good answer makes room for one more.
     is_new: bool,
     /// Seconds for a byte.
@@ -64,38 +66,46 @@ pub(super) enum Ended {
 
 /// The room that one request takes.
 #[derive(Debug)]
-pub(super) struct Slot<'a>(&'a Concurrency);
+pub(super) struct Slot<'a> {
+    concurrency: &'a Concurrency,
+    permit: Option<SemaphorePermit<'a>>,
+}
 
 impl Concurrency {
     pub(super) fn new(most: usize) -> Self {
         let limit = FIRST.min(most);
         let state = State {
             limit,
-            under_way: 0,
+            excess: 0,
             is_new: true,
             usual: None,
             lowered: None,
             delivered: None,
             round: Round::of(limit),
         };
-        Self { most, state: Mutex::new(state), room: Notify::new() }
+        Self { most, state: Mutex::new(state), room: Semaphore::new(limit) }
     }
 
-    /// Room for a request, if there is any.
+    /// Room for a request, if there is any and nobody waits for it.
     pub(super) fn enter(&self) -> Option<Slot<'_>> {
-        let mut state = self.state();
-        if state.under_way >= state.limit {
-            state.round.is_full = true;
-            return None;
+        let permit = self.room.try_acquire().ok();
+        if permit.is_none() {
+            self.state().round.is_full = true;
         }
-        state.under_way += 1;
-        Some(Slot(self))
+        permit.map(|permit| self.slot(permit))
     }
 
-    /// Waits until there may be room. What happens after this was called counts, not only what happens after it is
-    /// waited for.
-    pub(super) fn room(&self) -> impl std::future::Future<Output = ()> + '_ {
-        self.room.notified()
+    /// Waits for room.
+    pub(super) async fn wait(&self) -> Slot<'_> {
+        match self.room.acquire().await {
+            Ok(permit) => self.slot(permit),
+            // Nobody closes it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn slot<'a>(&'a self, permit: SemaphorePermit<'a>) -> Slot<'a> {
+        Slot { concurrency: self, permit: Some(permit) }
     }
 
     /// When a request was taken last.
@@ -113,12 +123,19 @@ impl Concurrency {
         if state.lowered.is_some_and(|lowered| began < lowered) {
             return;
         }
+        let before = state.limit;
         match ended {
             Ended::Overloaded => state.lower(),
-            Ended::Delivered => {
-                state.answered(began.elapsed(), bytes, self.most);
-                self.room.notify_waiters();
-            }
+            Ended::Delivered => state.answered(began.elapsed(), bytes, self.most),
+        }
+        if state.limit < before {
+            let less = before - state.limit;
+            state.excess += less - self.room.forget_permits(less);
+        } else {
+            let more = state.limit - before;
+            let kept = more.min(state.excess);
+            state.excess -= kept;
+            self.room.add_permits(more - kept);
         }
     }
 
@@ -167,8 +184,11 @@ impl Round {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.0.state().under_way -= 1;
-        self.0.room.notify_waiters();
+        let mut state = self.concurrency.state();
+        if state.excess > 0 {
+            state.excess -= 1;
+            self.permit.take().into_iter().for_each(SemaphorePermit::forget);
+        }
     }
 }
 
@@ -241,5 +261,20 @@ mod tests {
             slots.extend(concurrency.enter());
             assert!(slots.len() == first && concurrency.enter().is_none());
         }
+    }
+
+    #[test]
+    fn what_is_on_its_way_when_it_is_lowered_leaves_no_room_behind() {
+        let concurrency = Concurrency::new(MOST);
+        let mut slots: Vec<_> = std::iter::from_fn(|| concurrency.enter()).take(3).collect();
+        concurrency.ended(Instant::now(), BYTES, Ended::Overloaded);
+        concurrency.ended(Instant::now(), BYTES, Ended::Overloaded);
+        for _ in 0..2 {
+            assert!(concurrency.enter().is_none(), "there may be one, and {} are on their way", slots.len());
+            slots.pop();
+        }
+        assert!(concurrency.enter().is_none());
+        slots.pop();
+        assert!(concurrency.enter().is_some());
     }
 }

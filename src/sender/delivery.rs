@@ -255,7 +255,6 @@ impl Delivery {
         // Those before it get their time, and as long as they are taken it may still have its own.
         let first = Instant::now() + self.retry.timeout + self.retry.deadline;
         loop {
-            let room = concurrency.room();
             let pass = self.circuit.enter(*patience, suspect, hurry).await?;
             if let Some(slot) = concurrency.enter() {
                 return Ok((pass, slot));
@@ -264,9 +263,15 @@ impl Delivery {
             drop(pass);
             let delivered = concurrency.delivered().map(|delivered| delivered + self.retry.deadline);
             patience.tries = delivered.map_or(patience.tries, |delivered| delivered.max(patience.tries));
-            tokio::select! {
-                () = room => {}
+            let slot = tokio::select! {
+                slot = concurrency.wait() => slot,
                 () = sleep_until(first.max(patience.tries)) => return Err(DropReason::Unreachable),
+            };
+            // Who has to wait for the endpoint now keeps nobody else from finding out how it is.
+            tokio::select! {
+                biased;
+                pass = self.circuit.enter(*patience, suspect, hurry) => return Ok((pass?, slot)),
+                () = std::future::ready(()) => {}
             }
         }
     }
