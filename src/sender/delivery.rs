@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::circuit::{Circuit, Open, Pass, Patience};
+use super::concurrency::Slot;
 use super::notice::{Notice, Notices};
 use super::oversize;
 use super::queue::Queue;
@@ -196,16 +197,49 @@ impl Delivery {
         }
     }
 
-    async fn deliver_one(&self, batch: &Batch, patience: Patience) -> Outcome {
+    /// The leave to send one request, and room for it among those that are on their way.
+    async fn leave(
+        &self,
+        patience: &mut Patience,
+        hurry: &mut watch::Receiver<Hurry>,
+    ) -> Result<(Pass<'_>, Slot<'_>), DropReason> {
+        let concurrency = &self.transport.concurrency;
+        // Those before it get their time, and as long as they are taken it may still have its own.
+        let first = Instant::now() + self.retry.timeout + self.retry.deadline;
+        loop {
+            let pass = self.circuit.enter(*patience, hurry).await?;
+            if let Some(slot) = concurrency.enter() {
+                return Ok((pass, slot));
+            }
+            // Whoever has room can use it.
+            drop(pass);
+            let delivered = concurrency.delivered().map(|delivered| delivered + self.retry.deadline);
+            patience.tries = delivered.map_or(patience.tries, |delivered| delivered.max(patience.tries));
+            let slot = tokio::select! {
+                slot = concurrency.wait() => slot,
+                () = sleep_until(first.max(patience.tries)) => return Err(DropReason::Unreachable),
+            };
+            // Who has to wait for the endpoint now keeps nobody else from finding out how it is.
+            tokio::select! {
+                biased;
+                pass = self.circuit.enter(*patience, hurry) => return Ok((pass?, slot)),
+                () = std::future::ready(()) => {}
+            }
+        }
+    }
+
+    async fn deliver_one(&self, batch: &Batch, mut patience: Patience) -> Outcome {
         let mut tries = 0;
         let mut hurry = self.hurry.clone();
         loop {
-            let pass = match self.circuit.enter(patience, &mut hurry).await {
-                Ok(pass) => pass,
+            let (pass, slot) = match self.leave(&mut patience, &mut hurry).await {
+                Ok(leave) => leave,
                 Err(reason) => return Outcome::GivenUp(reason),
             };
             let flushes = pass.flushes;
-            let (why, wait) = match self.transport.post(batch).await {
+            let answer = self.transport.post(batch).await;
+            drop(slot);
+            let (why, wait) = match answer {
                 Answer::Delivered => {
                     self.answered(pass, true);
                     return Outcome::Delivered;

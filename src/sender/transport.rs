@@ -1,21 +1,26 @@
 //! One HTTP request, and what its answer means.
 
 use super::batch::Batch;
+use super::concurrency::{Concurrency, Ended};
 use super::multipart;
+use super::progress::{Progress, Steps};
+use super::reply;
 use super::spool::Foreign;
 use crate::config::Config;
 use crate::error::ConfigError;
 use crate::secret::Endpoint;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{redirect, Client, StatusCode, Url};
+use reqwest::{redirect, Body, Client, StatusCode, Url};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const USER_AGENT: &str = concat!("opentelemetry-langsmith/", env!("CARGO_PKG_VERSION"), " (rust)");
+/// How long it may take to reach the server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// As much of an answer as is read and shown.
 const WORDS: usize = 500;
 
@@ -23,7 +28,10 @@ const WORDS: usize = 500;
 pub(crate) struct Transport {
     http: OnceLock<Client>,
     headers: HeaderMap,
+    /// For a request that makes no progress.
     timeout: Duration,
+    /// How many requests are on their way at once.
+    pub(super) concurrency: Concurrency,
     /// Without a slash at its end.
     base: String,
     /// Where bodies go.
@@ -76,6 +84,7 @@ impl Transport {
             http: OnceLock::new(),
             headers,
             timeout: config.retry.timeout,
+            concurrency: Concurrency::new(config.concurrency),
             base,
             runs_multipart,
             is_loopback: is_loopback(&url),
@@ -101,8 +110,12 @@ impl Transport {
             .default_headers(self.headers.clone())
             // A redirected POST would lose its body, and the key would go elsewhere.
             .redirect(redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(self.timeout)
+            .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
+            // Nothing was asked for that is worth packing, and a small answer could become a huge one.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .build()?;
         Ok(self.http.get_or_init(|| http))
     }
@@ -112,9 +125,9 @@ impl Transport {
     }
 
     /// The answer to `GET /info`, when there is one.
-    pub(crate) async fn info(&self) -> Option<bytes::Bytes> {
+    pub(crate) async fn info(&self) -> Option<Vec<u8>> {
         let request = self.http().ok()?.get(format!("{}/info", self.base)).timeout(Duration::from_secs(5));
-        request.send().await.ok()?.error_for_status().ok()?.bytes().await.ok()
+        reply::whole(request.send().await.ok()?.error_for_status().ok()?).await
     }
 
     pub(crate) async fn post(&self, batch: &Batch) -> Answer {
@@ -123,15 +136,16 @@ impl Transport {
             Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
         };
         let multipart = self.multipart.load(Ordering::Relaxed);
-        let request = if multipart {
-            http.post(self.runs_multipart.clone()).headers(multipart_headers(batch)).body(batch.body.clone())
+        let (request, body) = if multipart {
+            (http.post(self.runs_multipart.clone()).headers(multipart_headers(batch)), batch.body.clone())
         } else {
             let Some(json) = as_json(batch) else {
                 return Answer::RefusedWhole { words: "nothing, because the batch could not be read back".into() };
             };
-            http.post(format!("{}/runs/batch", self.base)).header(CONTENT_TYPE, "application/json").body(json)
+            let request = http.post(format!("{}/runs/batch", self.base));
+            (request.header(CONTENT_TYPE, "application/json"), json.into())
         };
-        self.send(request, multipart, batch.compressed).await
+        self.send(request, body, multipart, batch.compressed).await
     }
 
     /// Sends what another SDK kept, as it is.
@@ -143,23 +157,57 @@ impl Transport {
         let request = http.post(format!("{}/{}", self.base, foreign.path)).header(CONTENT_TYPE, &foreign.content_type);
         let request = if foreign.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
         let multipart = foreign.path == "runs/multipart";
-        self.send(request.body(foreign.body.clone()), multipart, foreign.compressed).await
+        self.send(request, foreign.body.clone().into(), multipart, foreign.compressed).await
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, multipart: bool, compressed: bool) -> Answer {
-        match request.send().await {
-            Ok(response) => {
-                let (status, after) = (response.status(), retry_after(response.headers(), Utc::now()));
-                if status.is_success() {
-                    // Read to its end, so that the connection can be used again.
-                    let _ = response.bytes().await;
-                    return Answer::Delivered;
-                }
-                let words = read_words(response, &self.headers).await;
-                meaning(status, after, words, multipart, compressed)
+    /// Sends a request as long as it makes progress.
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        body: bytes::Bytes,
+        multipart: bool,
+        compressed: bool,
+    ) -> Answer {
+        let bytes = body.len();
+        let progress = Arc::new(Progress::new(bytes, self.timeout));
+        let request = request.body(Body::wrap(Steps::new(body, Arc::clone(&progress))));
+        let response = tokio::select! {
+            response = request.send() => response,
+            () = progress.stalls() => {
+                self.concurrency.ended(progress.began(), bytes, Ended::Overloaded);
+                let why = if progress.is_taken() { "no answer in time" } else { "no progress in time" };
+                return Answer::Passing { why: why.into(), after: None };
             }
-            Err(reason) => Answer::Passing { why: words_of(&reason), after: None },
+        };
+        let response = match response {
+            Ok(response) => response,
+            Err(reason) => {
+                // Who ends it in the middle of a body may have waited too long for the rest.
+                if !reason.is_connect() && !progress.is_taken() {
+                    self.concurrency.ended(progress.began(), bytes, Ended::Overloaded);
+                }
+                return Answer::Passing { why: words_of(&reason), after: None };
+            }
+        };
+        let (status, after) = (response.status(), retry_after(response.headers(), Utc::now()));
+        if let Some(ended) = load(status) {
+            self.concurrency.ended(progress.began(), bytes, ended);
         }
+        if status.is_success() {
+            reply::let_go(response);
+            return Answer::Delivered;
+        }
+        let words = words_in(&reply::beginning(response, 4 * WORDS).await, &self.headers);
+        meaning(status, after, words, multipart, compressed)
+    }
+}
+
+/// What an answer tells about how much the server bears. One that refuses something tells nothing.
+fn load(status: StatusCode) -> Option<Ended> {
+    match status.as_u16() {
+        200..=299 | 409 => Some(Ended::Delivered),
+        408 | 429 | 503 | 504 => Some(Ended::Overloaded),
+        _ => None,
     }
 }
 
@@ -198,18 +246,10 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     Some((date.to_utc() - now).to_std().unwrap_or(Duration::ZERO))
 }
 
-/// The beginning of an answer's body, in one line.
+/// The beginning of an answer's body, in one line. It is more than is shown, so that no part of a key stands at the end.
 /// Should the server repeat the key, it is left out.
-async fn read_words(mut response: reqwest::Response, headers: &HeaderMap) -> String {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        // More than is shown, so that no part of a key stands at the end.
-        if body.len() > 4 * WORDS {
-            break;
-        }
-    }
-    let mut text = String::from_utf8_lossy(&body).into_owned();
+fn words_in(body: &[u8], headers: &HeaderMap) -> String {
+    let mut text = String::from_utf8_lossy(body).into_owned();
     if let Some(key) = headers.get("x-api-key").and_then(|key| key.to_str().ok()) {
         text = text.replace(key, "[secret]");
     }

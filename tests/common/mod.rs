@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod log;
+pub(crate) mod raw;
 pub(crate) mod sink;
 pub(crate) mod weather;
 

@@ -4,8 +4,10 @@ mod answers;
 #[path = "../common/mod.rs"]
 mod common;
 mod contained;
+mod endless;
 mod feedback;
 mod limits;
 mod matrix;
+mod narrow;
 mod socket;
 mod waits;
