@@ -27,8 +27,14 @@ impl Config {
         self
     }
 
-    /// The most bytes of memory that waiting spans may take; 256 MiB by default.
-    /// What comes when the queue is full is dropped and counted.
+    /// The most bytes of memory for all that the client holds, 65,536 or more; 256 MiB by default.
+    /// What comes when there are as many is dropped and counted.
+    ///
+    /// It covers spans and runs in the queue, the batch that fills up, finished batches until they are answered or
+    /// given up, spans that wait for a parent (a half of it at the most) or for the decision of sampling (a quarter),
+    /// runs that are held back because their end may come, and updates that wait for their posts. A batch that takes
+    /// an eighth of it is sent. Beside that, one batch is there in a few copies while it is packed, split or sent as
+    /// JSON, and [`with_open_spans`](Self::with_open_spans) bounds the spans that the processor remembers.
     ///
     /// Memory is only taken when spans come faster than they can be sent. The default holds some 90,000
     /// spans with 2 KB of messages each; more of a burst would cost an application more memory than its
@@ -38,8 +44,10 @@ impl Config {
         self
     }
 
-    /// The most requests on their way at once, 1 to 1,000; 64 by default. Few are used unless
-    /// answers are slow.
+    /// The most requests on their way at once, 1 to 1,000; 64 by default. Few are used unless answers are slow.
+    ///
+    /// It is an upper bound. Four are sent at first, and more as long as answers take no longer for that. When they
+    /// do, or when requests time out or are answered by 408, 429, 503 or 504, half as many are sent.
     pub fn with_concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests;
         self
@@ -64,7 +72,12 @@ impl Config {
         self
     }
 
-    /// How long one request may take to be answered; 30 s by default.
+    /// How long a request may make no progress; 30 s by default. To send another part of its body is progress, so a
+    /// large one is not cut because a link is narrow.
+    ///
+    /// When the body has been handed over the answer is waited for as long, and for another second for each 128 KiB
+    /// of the body, 64 s at the most. Whatever progress it makes, a request is given up after four times this and a
+    /// second for each 16 KiB of its body.
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.retry.timeout = timeout;
         self

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Placed spans that are remembered for children that end after them.
 const PLACED: usize = 32_768;
 
+/// About what a waiting span costs beside itself.
+const WAITING: usize = 384;
+
 /// Ended spans that wait for their parents.
 ///
 /// A waiting span costs its own memory and a few words. When it waits too long, or when all of
@@ -167,6 +170,11 @@ impl<T: AsRef<SpanData>> Held<T> {
         let (place, new_root) = self.placer.place(&candidate, Remote::default).unwrap_or_default();
         self.new_roots.extend(new_root);
         place
+    }
+
+    /// The memory that waiting spans take.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes + self.spans.len() * WAITING
     }
 
     /// The roots that go on with full traces, those since the last call.

@@ -70,6 +70,11 @@ impl OpenBatch {
         self.prepared + END.len()
     }
 
+    /// The memory that it takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Ends the batch and begins the next one, with the run that is prepared.
     pub(crate) fn finish(&mut self, compressed: bool) -> Batch {
         let next = self.body.split_off(self.prepared);

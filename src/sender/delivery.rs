@@ -6,6 +6,7 @@ use super::concurrency::Slot;
 use super::notice::{Notice, Notices};
 use super::oversize;
 use super::queue::Queue;
+use super::share::Share;
 use super::spool::Spool;
 use super::transport::{Answer, Transport};
 use crate::config::{Config, OnDrop, Retry, FOREVER};
@@ -443,8 +444,13 @@ pub(crate) struct Flight {
     /// Some of its runs are on disk.
     kept: bool,
     queue: Arc<Queue>,
+    /// Its memory, which counts until the last run is done.
+    share: Share,
     done: mpsc::UnboundedSender<Done>,
 }
+
+/// What a batch costs beside its body.
+const BESIDE: usize = 512;
 
 /// A batch's delivery has ended.
 pub(crate) struct Done {
@@ -460,12 +466,20 @@ pub(crate) struct Done {
 impl Flight {
     pub(crate) fn new(number: u64, batch: Batch, queue: Arc<Queue>, done: mpsc::UnboundedSender<Done>) -> Self {
         let (pieces, finished) = (vec![(batch, false)], Instant::now());
-        Self { number, pieces, finished, to_disk: false, kept: false, queue, done }
+        let share = Share::new(Arc::clone(&queue));
+        let mut flight = Self { number, pieces, finished, to_disk: false, kept: false, queue, share, done };
+        flight.count();
+        flight
+    }
+
+    /// Counts the memory that it takes now.
+    fn count(&mut self) {
+        self.share.set(self.bytes());
     }
 
     /// The memory that it takes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.pieces.iter().map(|(batch, _)| batch.body.len()).sum()
+    fn bytes(&self) -> usize {
+        BESIDE + self.pieces.iter().map(|(batch, _)| batch.body.len()).sum::<usize>()
     }
 
     /// What is to be delivered next; it stays here until it is known what became of it.
@@ -476,11 +490,13 @@ impl Flight {
     fn replace<const N: usize>(&mut self, pieces: [(Batch, bool); N]) {
         self.pieces.pop();
         self.pieces.extend(pieces);
+        self.count();
     }
 
     fn sent(&mut self) {
         if let Some((batch, _)) = self.pieces.pop() {
             self.queue.counters.sent(batch.runs);
+            self.count();
         }
     }
 
@@ -488,11 +504,13 @@ impl Flight {
     fn kept(&mut self) {
         self.kept = true;
         self.pieces.pop();
+        self.count();
     }
 
     fn dropped(&mut self, reason: DropReason) -> Option<Batch> {
         let (batch, _) = self.pieces.pop()?;
         self.queue.counters.drop_taken(reason, batch.runs);
+        self.count();
         Some(batch)
     }
 }

@@ -17,6 +17,7 @@ mod progress;
 mod queue;
 mod replay;
 mod reply;
+mod share;
 mod spool;
 mod tail;
 mod transport;

@@ -7,6 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// About what a span costs that is watched, with its place.
+const WATCHED: usize = 256;
+
 /// All spans are watched for the same time, so those that started first are due first: however many
 /// there are, only the first one is looked at.
 #[derive(Debug)]
@@ -20,6 +23,17 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(live: Arc<Live>, after: Duration, limit: usize) -> Self {
         Self { live, after, started: VecDeque::new(), limit }
+    }
+
+    /// Watches no more spans than fit into so many bytes.
+    pub(super) fn within(mut self, bytes: usize) -> Self {
+        self.limit = self.limit.min(bytes / WATCHED);
+        self
+    }
+
+    /// The memory that all of them take.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.started.len() * WATCHED
     }
 
     /// Watches a span. Beyond the limit it is not watched, and sent when it ends.

@@ -79,6 +79,8 @@ fn is_counted(node: &Node) -> u64 {
 
 /// Spans that were sent and whose boxes are kept.
 const SPARE: usize = 1024;
+/// They may take this part of the limit.
+const SPARE_PART: usize = 8;
 /// Bytes of a span that may stay in a box until it is used again.
 const SMALL: usize = 8 << 10;
 
@@ -133,6 +135,15 @@ pub(crate) struct Flush {
 
 pub(crate) type Reply = Box<dyn FnOnce(Result<(), FlushError>) + Send>;
 
+/// What counts against the limit. Side by side: who adds to the one reads the other.
+#[derive(Debug, Default)]
+struct Bytes {
+    /// In the queue.
+    waiting: AtomicUsize,
+    /// With the sender: in batches, on their way, and whatever waits there.
+    held: AtomicUsize,
+}
+
 /// This much in the queue wakes a gathering sender.
 const WAKE_BYTES: usize = 1 << 20;
 
@@ -140,7 +151,7 @@ const WAKE_BYTES: usize = 1 << 20;
 pub(crate) struct Queue {
     items: SegQueue<Work>,
     spare: ArrayQueue<Placed>,
-    bytes: Padded<AtomicUsize>,
+    bytes: Padded<Bytes>,
     byte_limit: usize,
     wake: Wake,
     /// Markers in the queue, which are taken however much waits.
@@ -175,7 +186,7 @@ impl Queue {
     pub(crate) fn new(byte_limit: usize) -> Self {
         Self {
             items: SegQueue::new(),
-            spare: ArrayQueue::new(SPARE),
+            spare: ArrayQueue::new((byte_limit / SPARE_PART / SMALL).clamp(1, SPARE)),
             bytes: Padded::default(),
             byte_limit,
             wake: Wake::new(),
@@ -219,9 +230,9 @@ impl Queue {
         if self.closed.load(Ordering::Acquire) {
             return Err(self.refuse(DropReason::ShutDown, SubmitError::ShutDown, lost));
         }
-        let before = self.bytes.0.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.byte_limit {
-            self.bytes.0.fetch_sub(bytes, Ordering::Relaxed);
+        let before = self.bytes.0.waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.room() {
+            self.bytes.0.waiting.fetch_sub(bytes, Ordering::Relaxed);
             return Err(self.refuse(DropReason::QueueFull, SubmitError::QueueFull, lost));
         }
         self.counters.submit(runs);
@@ -246,7 +257,7 @@ impl Queue {
     pub(super) fn push_start(&self, start: Start) {
         let work = Work::Start(Box::new(start));
         if !self.closed.load(Ordering::Acquire) && self.has_room(work.bytes()) {
-            self.bytes.0.fetch_add(work.bytes(), Ordering::Relaxed);
+            self.bytes.0.waiting.fetch_add(work.bytes(), Ordering::Relaxed);
             self.items.push(work);
             self.tell_sender(false);
         }
@@ -254,7 +265,27 @@ impl Queue {
 
     /// Whether so much more would be taken at this moment.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.bytes.0.load(Ordering::Relaxed).saturating_add(bytes) <= self.byte_limit
+        self.bytes.0.waiting.load(Ordering::Relaxed).saturating_add(bytes) <= self.room()
+    }
+
+    /// How much may wait here: what the sender holds is not left for that.
+    #[inline]
+    fn room(&self) -> usize {
+        self.byte_limit.saturating_sub(self.held_bytes())
+    }
+
+    /// What the sender holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.0.held.load(Ordering::Relaxed)
+    }
+
+    /// The sender, or something of its, holds `after` bytes where it held `before`.
+    pub(super) fn hold(&self, before: usize, after: usize) {
+        if after >= before {
+            self.bytes.0.held.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.bytes.0.held.fetch_sub(before - after, Ordering::Relaxed);
+        }
     }
 
     /// Pushes a marker, which no limit holds back.
@@ -321,12 +352,12 @@ impl Queue {
     }
 
     pub(super) fn release(&self, bytes: usize) {
-        self.bytes.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes.0.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The sender is about to sleep. `false` when something came in the meantime.
     pub(super) fn rest(&self, gathering: bool) -> bool {
-        let little = || self.bytes.0.load(Ordering::Relaxed) < WAKE_BYTES;
+        let little = || self.bytes.0.waiting.load(Ordering::Relaxed) < WAKE_BYTES;
         self.wake.rest(gathering, || if gathering { little() } else { self.items.is_empty() })
     }
 
@@ -353,10 +384,14 @@ pub(crate) fn span_bytes(span: &SpanData) -> usize {
 }
 
 /// About how much memory a run takes.
-fn run_bytes(run: &Run) -> usize {
+pub(super) fn run_bytes(run: &Run) -> usize {
     let json = |json: &Option<crate::json::Json>| json.as_ref().map_or(0, |json| json.as_str().len());
     let attachments: usize = run.attachments.iter().map(|attachment| attachment.content.len()).sum();
     size_of::<Run>()
+        + run.name.len()
+        + run.tags.iter().map(|tag| size_of_val(tag) + tag.len()).sum::<usize>()
+        + run.extra.otel.members().len()
+        + run.extra.runtime.members().len()
         + json(&run.inputs)
         + json(&run.outputs)
         + json(&run.events)

@@ -11,12 +11,16 @@ use std::time::{Duration, Instant};
 
 /// Traces whose decision is remembered for runs that end late.
 const DECIDED: usize = 16_384;
+/// About what one that waits costs beside the span: its place, above all.
+const WAITING: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Tail {
     time: Duration,
     byte_limit: usize,
     bytes: usize,
+    /// How many spans and roots wait.
+    items: usize,
     traces: FxHashMap<RunId, Waiting>,
     /// In the order they began. May name traces that are decided.
     order: VecDeque<(Instant, RunId)>,
@@ -58,6 +62,7 @@ impl Tail {
             time,
             byte_limit,
             bytes: 0,
+            items: 0,
             traces: FxHashMap::default(),
             order: VecDeque::new(),
             ready: Vec::new(),
@@ -87,6 +92,7 @@ impl Tail {
             }
         }
         waiting.runs.push(item);
+        self.items += 1;
         None
     }
 
@@ -117,15 +123,21 @@ impl Tail {
         None
     }
 
+    /// The memory that all of them take.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes + self.items * WAITING
+    }
+
     /// How many spans wait for a decision that nobody will make any more.
     pub(super) fn clear(&mut self) -> usize {
-        self.bytes = 0;
+        (self.bytes, self.items) = (0, 0);
         std::mem::take(&mut self.traces).into_values().map(|waiting| count(&waiting.runs)).sum()
     }
 
     fn decide(&mut self, trace: RunId) -> Option<(Vec<Undecided>, bool)> {
         let waiting = self.traces.remove(&trace)?;
         self.bytes -= waiting.bytes;
+        self.items -= waiting.runs.len();
         if self.decided.insert(trace, waiting.failed).is_none() {
             self.decided_order.push_back(trace);
         }

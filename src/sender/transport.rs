@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 const USER_AGENT: &str = concat!("opentelemetry-langsmith/", env!("CARGO_PKG_VERSION"), " (rust)");
 /// How long it may take to reach the server.
@@ -39,7 +40,13 @@ pub(crate) struct Transport {
     is_loopback: bool,
     /// Whether the server knows `/runs/multipart`.
     multipart: AtomicBool,
+    /// Kilobytes that batches may take that are sent as JSON, beside the batches themselves.
+    json: Semaphore,
+    json_limit: u32,
 }
+
+/// The part of the queue's bytes that those may take.
+const JSON_PART: usize = 4;
 
 /// What an answer means for the batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,6 +87,7 @@ impl Transport {
                 HeaderValue::from_str(workspace).map_err(|_| ConfigError::InvalidWorkspaceId(workspace.clone()))?;
             headers.insert("x-tenant-id", value);
         }
+        let json_limit = u32::try_from(config.queue_bytes / JSON_PART / 1024).unwrap_or(u32::MAX >> 4);
         Ok(Self {
             http: OnceLock::new(),
             headers,
@@ -89,6 +97,8 @@ impl Transport {
             runs_multipart,
             is_loopback: is_loopback(&url),
             multipart: AtomicBool::new(true),
+            json: Semaphore::new(json_limit as usize),
+            json_limit,
         })
     }
 
@@ -136,6 +146,9 @@ impl Transport {
             Err(reason) => return Answer::Passing { why: words_of(&reason), after: None },
         };
         let multipart = self.multipart.load(Ordering::Relaxed);
+        // It is read back, and then there as JSON; one batch at least.
+        let kilobytes = u32::try_from(2 * batch.raw_bytes / 1024).unwrap_or(u32::MAX).min(self.json_limit);
+        let _room = if multipart { None } else { self.json.acquire_many(kilobytes).await.ok() };
         let (request, body) = if multipart {
             (http.post(self.runs_multipart.clone()).headers(multipart_headers(batch)), batch.body.clone())
         } else {
@@ -157,7 +170,7 @@ impl Transport {
         let request = http.post(format!("{}/{}", self.base, foreign.path)).header(CONTENT_TYPE, &foreign.content_type);
         let request = if foreign.compressed { request.header(CONTENT_ENCODING, "zstd") } else { request };
         let multipart = foreign.path == "runs/multipart";
-        self.send(request, foreign.body.clone().into(), multipart, foreign.compressed).await
+        self.send(request, foreign.body.clone(), multipart, foreign.compressed).await
     }
 
     /// Sends a request as long as it makes progress.

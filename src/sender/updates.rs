@@ -1,6 +1,7 @@
 //! Runs that are sent twice: when they start, and again when they have ended. The second part must
 //! not overtake the first, and where both meet in one batch they become one.
 
+use super::queue::run_bytes;
 use crate::run::{Run, RunId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -9,10 +10,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub(crate) struct Updates {
     /// Posts for the batch that fills up.
     open: Vec<Counted>,
+    open_bytes: usize,
     /// Posts in batches that are not done, with the numbers of those.
     posted: FxHashMap<RunId, u64>,
     /// Updates whose posts are on their way, by the numbers of the posts' batches.
     waiting: Vec<(u64, Counted)>,
+    waiting_bytes: usize,
     /// Posts that are kept on disk.
     on_disk: FxHashSet<RunId>,
 }
@@ -27,6 +30,7 @@ pub(crate) struct Counted {
 impl Updates {
     /// Keeps a post back until the batch is finished.
     pub(crate) fn post(&mut self, run: Run, is_counted: bool) {
+        self.open_bytes += run_bytes(&run);
         self.open.push(Counted { run, is_counted });
     }
 
@@ -34,7 +38,10 @@ impl Updates {
     pub(crate) fn update(&mut self, run: Run) -> Option<Run> {
         match self.open_post(run.id()) {
             Some(post) => {
+                let before = run_bytes(&post.run);
                 post.run.merge(run);
+                let after = run_bytes(&post.run);
+                self.open_bytes = self.open_bytes - before + after;
                 None
             }
             None => self.wait(run, false),
@@ -46,7 +53,9 @@ impl Updates {
     pub(crate) fn complete(&mut self, run: Run) -> Option<Run> {
         match self.open_post(run.id()) {
             Some(post) => {
+                let (before, after) = (run_bytes(&post.run), run_bytes(&run));
                 *post = Counted { run, is_counted: true };
+                self.open_bytes = self.open_bytes - before + after;
                 None
             }
             None => self.wait(run, true),
@@ -60,6 +69,7 @@ impl Updates {
     fn wait(&mut self, run: Run, is_counted: bool) -> Option<Run> {
         match self.posted.get(&run.id()) {
             Some(&batch) => {
+                self.waiting_bytes += run_bytes(&run);
                 self.waiting.push((batch, Counted { run, is_counted }));
                 None
             }
@@ -72,8 +82,19 @@ impl Updates {
         self.open.len()
     }
 
+    /// The memory that those take.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open_bytes
+    }
+
+    /// The memory that all that is kept here takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.open_bytes + self.waiting_bytes
+    }
+
     /// The posts that were kept back, for the batch that is finished now.
     pub(crate) fn take_posts(&mut self) -> Vec<Counted> {
+        self.open_bytes = 0;
         std::mem::take(&mut self.open)
     }
 
@@ -110,6 +131,7 @@ impl Updates {
         let (done, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|(number, _)| *number == batch);
         self.waiting = waiting;
         let done: Vec<(u64, Counted)> = done;
+        self.waiting_bytes -= done.iter().map(|(_, update)| run_bytes(&update.run)).sum::<usize>();
         done.into_iter().map(|(_, update)| update).collect()
     }
 
@@ -120,6 +142,7 @@ impl Updates {
 
     /// Lets go of the updates that wait. Says of each whether it is counted already.
     pub(crate) fn clear(&mut self) -> Vec<(Run, bool)> {
+        self.waiting_bytes = 0;
         std::mem::take(&mut self.waiting).into_iter().map(|(_, update)| (update.run, update.is_counted)).collect()
     }
 }

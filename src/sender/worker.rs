@@ -14,6 +14,7 @@ use super::notice::{Notice, Notices};
 use super::pending::Watch;
 use super::queue::{Flush, Queue, Work};
 use super::replay::Replay;
+use super::share::Share;
 use super::tail::{Tail, Undecided};
 use super::updates::Updates;
 use crate::config::Config;
@@ -33,14 +34,24 @@ use tokio::task::JoinSet;
 
 /// After so many runs the network gets its turn.
 const TURN: usize = 64;
-/// So many bytes of work that is done may count as waiting until the turn is over.
+/// So many bytes of work that is done, and no more than this part of the queue's, may count as waiting until the turn
+/// is over.
 const RELEASE: usize = 64 << 10;
+const RELEASE_PART: usize = 16;
 /// How long requests may keep failing before an impatient flush is answered.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A batch that fills up, posts that are kept back and spans that are watched each take this part of the queue's bytes
+/// at the most.
+const BATCH_PART: usize = 8;
+/// And so do spans that wait for their parents, and traces that are not decided.
+const HELD_PART: usize = 2;
+const TAIL_PART: usize = 4;
 /// How long a batch may be left alone while it fills up: pushes wake nobody for single runs.
 const LOOK: Duration = Duration::from_millis(500);
-/// Finished batches that wait for their turn may take this part of the queue's bytes; then the
-/// queue is left to fill up.
+/// How soon it looks again whether spans that are still open have room.
+const AGAIN: Duration = Duration::from_millis(50);
+/// Finished batches may take this part of the queue's bytes when some wait for their turn; then the queue is left to
+/// fill up.
 const BACKLOG_PART: usize = 4;
 
 pub(crate) struct Worker {
@@ -56,6 +67,11 @@ pub(crate) struct Worker {
     flush_interval: Duration,
     concurrency: usize,
     backlog_limit: usize,
+    release: usize,
+    /// A batch with so many bytes is finished, though more might go into a request.
+    batch_bytes: usize,
+    /// The memory of what is held here, without batches that are finished.
+    share: Share,
 
     held: Held<HeldSpan>,
     /// Spans that are sent while they are open; `None` when none are.
@@ -76,7 +92,6 @@ pub(crate) struct Worker {
     /// Updates in the batch have their posts on disk.
     follows_disk: bool,
     backlog: VecDeque<Flight>,
-    backlog_bytes: usize,
     under_way: usize,
     /// Numbers of the batches that are not done.
     unfinished: BTreeSet<u64>,
@@ -123,6 +138,7 @@ impl Worker {
         converter: Converter,
         checks: Checks,
     ) -> std::io::Result<Self> {
+        let share = Share::new(Arc::clone(&queue));
         Ok(Self {
             hand: Hand::new(Arc::clone(&queue)),
             queue,
@@ -136,9 +152,12 @@ impl Worker {
             flush_interval: config.flush_interval,
             concurrency: config.concurrency,
             backlog_limit: config.queue_bytes / BACKLOG_PART,
-            held: Held::new(config.rules(), config.held.bytes, config.held.time),
+            release: RELEASE.min(config.queue_bytes / RELEASE_PART),
+            batch_bytes: config.queue_bytes / BATCH_PART,
+            share,
+            held: Held::new(config.rules(), config.held.bytes.min(config.queue_bytes / HELD_PART), config.held.time),
             watch: None,
-            tail: Tail::new(config.held.bytes, config.held.time),
+            tail: Tail::new(config.held.bytes.min(config.queue_bytes / TAIL_PART), config.held.time),
             trace_runs: config.rules().trace_runs,
             parents_first: config.on_run.is_some(),
             unposted: FxHashSet::default(),
@@ -149,7 +168,6 @@ impl Worker {
             due: None,
             follows_disk: false,
             backlog: VecDeque::new(),
-            backlog_bytes: 0,
             under_way: 0,
             unfinished: BTreeSet::new(),
             flights: JoinSet::new(),
@@ -166,7 +184,8 @@ impl Worker {
 
     /// Sends spans while they are open, those that `watch` has an eye on.
     pub(crate) fn watching(self, watch: Option<Watch>) -> Self {
-        Self { watch, ..self }
+        let bytes = self.batch_bytes;
+        Self { watch: watch.map(|watch| watch.within(bytes)), ..self }
     }
 
     /// Works until the last flush is answered.
@@ -194,6 +213,7 @@ impl Worker {
                 // It ends at once, and leaves no file in its hands; unless the disk is slow.
                 let _ = tokio::time::timeout(Duration::from_millis(50), replay).await;
             }
+            self.count();
             self.answer_flushes();
             if self.last_flush.is_some() && self.flushes.is_empty() {
                 // What was pushed while the queue was being closed came after the marker, and goes out too.
@@ -235,12 +255,13 @@ impl Worker {
         let mut more = true;
         for _ in 0..TURN / Hand::SIZE {
             // What a flush waits for is taken even when there is much to send already.
-            let is_enough = self.backlog_bytes > self.backlog_limit && !self.queue.has_flush();
+            let is_enough = self.is_full() && !self.queue.has_flush();
             more = !is_enough && self.hand.fill();
             while let Some(work) = self.hand.next() {
                 bytes += work.bytes();
                 self.take(work);
-                if bytes >= RELEASE {
+                if bytes >= self.release {
+                    self.count();
                     self.queue.release(std::mem::take(&mut bytes));
                 }
             }
@@ -248,8 +269,22 @@ impl Worker {
                 break;
             }
         }
+        self.count();
         self.queue.release(bytes);
         more
+    }
+
+    /// Finished batches wait for their turn, and take as much memory, with those that are on their way, as they may.
+    fn is_full(&self) -> bool {
+        !self.backlog.is_empty() && self.queue.held_bytes() - self.share.bytes() > self.backlog_limit
+    }
+
+    /// Counts the memory of what is held here now. It is done before what came in is released, so that nothing is ever
+    /// counted nowhere.
+    fn count(&mut self) {
+        let watched = self.watch.as_ref().map_or(0, Watch::held_bytes);
+        let held = self.held.held_bytes() + self.tail.held_bytes() + self.updates.held_bytes() + watched;
+        self.share.set(self.batch.held_bytes() + held);
     }
 
     fn take(&mut self, work: Work) {
@@ -273,7 +308,7 @@ impl Worker {
 
     /// Sleeps until there is something to do.
     async fn wait(&mut self) {
-        let full = self.backlog_bytes > self.backlog_limit;
+        let full = self.is_full();
         let watched = self.watch.as_ref().and_then(Watch::deadline);
         if !full && !self.queue.rest(self.due.is_some() || watched.is_some()) {
             return;
@@ -286,6 +321,8 @@ impl Worker {
         // Requests may begin to fail while memory is full.
         let spill = (full && self.delivery.spool.is_some()).then(|| Instant::now() + LOOK);
         let watched = watched.map(|watched| watched.min(Instant::now() + self.flush_interval.min(LOOK)));
+        // What is due and has no room waits for some.
+        let watched = watched.map(|watched| if self.queue.has_room(0) { watched } else { Instant::now() + AGAIN });
         let held = [self.held.deadline(), self.tail.deadline()];
         let deadline = [look, watched, self.last_flush, failing, spill].into_iter().chain(held).flatten().min();
         let sleep = async {

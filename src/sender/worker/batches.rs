@@ -17,7 +17,7 @@ impl Worker {
     pub(super) fn add_post(&mut self, run: Run, is_counted: bool) {
         self.updates.post(run, is_counted);
         self.due.get_or_insert(Instant::now() + self.flush_interval);
-        if self.updates.posts() as u64 >= self.limits.runs {
+        if self.updates.posts() as u64 >= self.limits.runs || self.updates.open_bytes() >= self.batch_bytes {
             self.finish_batch();
         }
     }
@@ -25,7 +25,7 @@ impl Worker {
     pub(super) fn add_run(&mut self, run: &Run, operation: Operation) {
         self.queue.counters.take(1);
         self.write_run(run, operation);
-        if self.batch.runs() >= self.limits.runs || self.batch.raw_bytes() >= self.limits.bytes {
+        if self.batch.runs() >= self.limits.runs || self.batch.raw_bytes() >= self.batch_limit() {
             self.finish_batch();
         } else if self.due.is_none() {
             self.due = Some(Instant::now() + self.flush_interval);
@@ -41,11 +41,16 @@ impl Worker {
     /// Writes a run into the batch, or into the next one where it does not fit.
     pub(super) fn write_run(&mut self, run: &Run, operation: Operation) {
         self.batch.prepare(run, operation, &self.shared, self.limits.bytes);
-        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes() > self.limits.bytes {
+        if self.batch.runs() > 0 && self.batch.raw_bytes() + self.batch.next_bytes() > self.batch_limit() {
             self.seal();
         }
         self.batch.add();
         self.follows_disk |= operation == Operation::Patch && self.updates.is_on_disk(run);
+    }
+
+    /// The most bytes in a batch of more than one run.
+    fn batch_limit(&self) -> usize {
+        self.limits.bytes.min(self.batch_bytes)
     }
 
     /// Finishes the batch, posts that were kept back included.
@@ -68,7 +73,6 @@ impl Worker {
             return;
         }
         let batch = self.batch.finish(self.delivery.compression.load(Ordering::Relaxed));
-        self.backlog_bytes += batch.body.len();
         self.unfinished.insert(self.next_number);
         let (queue, done) = (Arc::clone(&self.queue), self.done.0.clone());
         let mut flight = Flight::new(self.next_number, batch, queue, done);
@@ -78,6 +82,7 @@ impl Worker {
             flight.to_disk = false;
         }
         self.backlog.push_back(flight);
+        self.count();
         self.next_number += 1;
     }
 
@@ -98,7 +103,6 @@ impl Worker {
 
     pub(super) fn see_off(&mut self, flight: Flight) {
         self.under_way += 1;
-        self.backlog_bytes -= flight.bytes();
         let delivery = Arc::clone(&self.delivery);
         self.flights.spawn(async move {
             if flight.to_disk {
@@ -113,7 +117,7 @@ impl Worker {
     /// fill up.
     pub(super) fn spill(&mut self) {
         let Some(spool) = self.delivery.spool.clone() else { return };
-        while self.backlog_bytes > self.backlog_limit
+        while self.is_full()
             && self.under_way < self.concurrency + SPILLS
             && self.delivery.circuit.failing_since().is_some()
             && !spool.is_full()

@@ -79,7 +79,9 @@ impl Worker {
 
     /// Sends the spans that have been open for long.
     pub(super) fn post_pending(&mut self, now: Instant) {
-        while let Some((span, node)) = self.watch.as_mut().and_then(|watch| watch.next(now)) {
+        // What is open is in memory already, but would be there twice.
+        while self.queue.has_room(0) {
+            let Some((span, node)) = self.watch.as_mut().and_then(|watch| watch.next(now)) else { return };
             let run = catch_unwind(AssertUnwindSafe(|| self.converter.convert_open(&span, &node)));
             match run.map(|mut run| (self.checks.early(&mut run, &node), run)) {
                 Ok((true, run)) => {
@@ -89,6 +91,7 @@ impl Worker {
                 // A span that cannot be converted, or that a hook does not want, is counted when it ends.
                 Ok((false, _)) | Err(_) => drop(self.unposted.insert(node.id())),
             }
+            self.count();
         }
     }
 
