@@ -27,6 +27,7 @@ struct Household {
 }
 
 /// What is known before the client is gone.
+#[derive(Clone, Copy)]
 struct End {
     more: u64,
     spool: Option<SpoolStats>,
