@@ -2,7 +2,7 @@
 
 use crate::common::link::Link;
 use crate::common::raw::{read_body, Raw, NOT_FOUND, TAKEN};
-use crate::common::{assert_adds_up, in_time, KEY, LONG};
+use crate::common::{assert_adds_up, eventually, in_time, KEY, LONG};
 use opentelemetry_langsmith::{Client, Config, Run, RunType};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -86,6 +86,8 @@ fn what_makes_progress_is_not_cut() {
         let client = Client::new(config(&server).with_request_timeout(Duration::from_secs(2))).unwrap();
         client.submit(large(BYTES)).unwrap();
         let flushed = client.flush(LONG);
+        // The link notes a body when its answer has gone on.
+        eventually("a whole body", || !seen.bodies.lock().unwrap().is_empty());
         let bodies = seen.bodies.lock().unwrap().clone();
         eprintln!("{}; bodies {bodies:?}, {} broken off", client.stats(), seen.broken.load(Ordering::SeqCst));
         flushed.unwrap();
