@@ -159,8 +159,8 @@ fn the_runs_that_are_given_up_are_named() {
         });
     let client = Client::new(config).unwrap();
     let runs: Vec<_> = (0..3).map(|_| Run::builder("run", RunType::Tool).end_now().build().unwrap()).collect();
-    // The batch is refused, split and refused again; then its first run is refused alone, and the others are taken.
-    server.respond(Fault::status(422).times(2));
+    // The batch is refused, compressed and plain, and split; then its first run is refused alone, and the others are taken.
+    server.respond(Fault::status(422).times(3));
     for run in &runs {
         client.submit(run.clone()).unwrap();
     }

@@ -10,7 +10,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// A client all of whose hooks log, that sends one run and loses another.
 fn work(name: &'static str, build: impl FnOnce(Config) -> Client) {
     let server = server();
-    server.respond([Fault::status(422).body("no")]);
+    // Compressed, and plain.
+    server.respond([Fault::status(422).body("no").times(2)]);
     let redactor = Redactor::new().with_fn(move |place, _| {
         if place.path() == "name" {
             info!("{name} redacts");
