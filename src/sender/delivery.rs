@@ -210,7 +210,9 @@ impl Delivery {
     pub(super) async fn enter(&self) -> Pass<'_> {
         let never = Instant::now() + FOREVER;
         let patience = Patience { tries: never, open: never };
-        match self.circuit.enter(patience, None, &mut self.hurry.clone()).await {
+        // What is sent now comes first, and finds out sooner how things are.
+        let behind = Suspect { until: Instant::now(), flushes: 0, accepted: None };
+        match self.circuit.enter(patience, Some(behind), &mut self.hurry.clone()).await {
             Ok(pass) => pass,
             // The last flush has no more hope for it, and whoever waits here ends with that.
             Err(_) => std::future::pending().await,
