@@ -96,7 +96,8 @@ impl Delivery {
                 return Wait::ForServer;
             }
         }
-        match piece.split(0, self.level).filter(|_| many) {
+        // To split it is to unpack it, so that is not done before it is asked for.
+        match many.then(|| piece.split(0, self.level)).flatten() {
             Some(halves) => flight.replace(halves),
             None => flight.put_last(piece),
         }
